@@ -1,0 +1,67 @@
+package schemas
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// The functions of this file name objects, slash separated and relative to a root: seeds, checkpoints and large/
+// stand below the producer's root, everything else below the archive's.
+
+// TopicFile is the identity of a topic (Topic).
+func TopicFile(topic string) string { return topic + "/topic.json" }
+
+// SeedFile is a container's seed.
+func SeedFile(topic, container string) string {
+	return topic + "/seeds/" + url.PathEscape(container) + ".json"
+}
+
+// CheckpointPrefix is the folder of a container's checkpoints.
+func CheckpointPrefix(topic, container string) string {
+	return topic + "/checkpoints/" + url.PathEscape(container) + "/"
+}
+
+// CheckpointFile is the checkpoint of one range.
+func CheckpointFile(topic, container string, r FeedRange) string {
+	return CheckpointPrefix(topic, container) + r.String() + ".json"
+}
+
+// LargeFile names a claim-checked document relative to the topic's folder; the folder of a day goes as a whole.
+func LargeFile(day time.Time, id UUID) string {
+	return "large/" + day.UTC().Format(time.DateOnly) + "/" + id.String()
+}
+
+// ChangesPrefix is the root of the Delta table that holds every record of the topic.
+func ChangesPrefix(topic string) string { return topic + "/changes/" }
+
+// HaltPrefix is the folder of halted topic partitions; HaltFile is one of them.
+func HaltPrefix(topic string) string { return topic + "/halts/" }
+
+// HaltFile is the halt of a topic partition.
+func HaltFile(topic string, partition int32) string {
+	return HaltPrefix(topic) + strconv.Itoa(int(partition)) + ".json"
+}
+
+// ContainerPrefix is the folder of one incarnation of a container: state/ and snapshots/.
+func ContainerPrefix(topic, container, incarnation string) string {
+	return topic + "/containers/" + url.PathEscape(container) + "/" + url.PathEscape(incarnation) + "/"
+}
+
+// StatePrefix is the root of the Delta table with the content at the newest snapshot.
+func StatePrefix(topic, container, incarnation string) string {
+	return ContainerPrefix(topic, container, incarnation) + "state/"
+}
+
+// SnapshotPrefix is the folder of snapshot manifests.
+func SnapshotPrefix(topic, container, incarnation string) string {
+	return ContainerPrefix(topic, container, incarnation) + "snapshots/"
+}
+
+// TxnAppID is the Delta application id under which a topic partition's last archived offset stands in the log.
+func TxnAppID(topic UUID, partition int32) string {
+	return topic.String() + "-" + strconv.Itoa(int(partition))
+}
+
+// ControlContainer is the value of the container column of rows that are not changes of a user's document.
+const ControlContainer = "_almanac"
