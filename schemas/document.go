@@ -93,10 +93,12 @@ func (d *Document) system(name, value []byte, unkeyed *error) (err error) {
 			*unkeyed = fmt.Errorf("%w: its id stands twice", ErrUnkeyed)
 			return nil
 		}
-		if d.ID, err = d.unquote(0, value); err != nil {
-			d.ID = nil
+		id, err := d.unquote(0, value)
+		if err != nil {
 			*unkeyed = fmt.Errorf("%w: id: %w", ErrUnkeyed, err)
+			return nil
 		}
+		d.ID = id
 	case string(name) == "_etag":
 		d.ETag, err = d.unquote(1, value)
 	case string(name) == "_rid":

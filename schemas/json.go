@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf16"
@@ -26,15 +27,19 @@ func skipBlank(b []byte, i int) int {
 	return i
 }
 
-// skipString returns the index behind the string that begins at b[i] == '"'.
+// skipString returns the index behind the string that begins at b[i] == '"'. Most strings hold no escape, so it
+// leaps from quotation mark to quotation mark.
 func skipString(b []byte, i int) (int, error) {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1, nil
+	for i++; i < len(b); {
+		quote := bytes.IndexByte(b[i:], '"')
+		if quote < 0 {
+			return 0, errTorn
 		}
+		escape := bytes.IndexByte(b[i:i+quote], '\\')
+		if escape < 0 {
+			return i + quote + 1, nil
+		}
+		i += escape + 2
 	}
 	return 0, errTorn
 }
