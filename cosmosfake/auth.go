@@ -1,0 +1,57 @@
+package cosmosfake
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxSkew is how far a request's date may be from the service's time (REST reference, access control).
+const maxSkew = 15 * time.Minute
+
+const unauthorized = "The input authorization token can't serve the request. The wrong key is being used or the " +
+	"expected payload is not built as per the protocol. For more info: https://aka.ms/cosmosdb-tsg-unauthorized. " +
+	"Server used the following payload to sign: "
+
+// authorize verifies the master-key signature of a request (REST reference, "Access control on Cosmos DB resources").
+func (s *Server) authorize(r *http.Request, p path) *Error {
+	token, err := url.QueryUnescape(r.Header.Get("Authorization"))
+	if err != nil || token == "" {
+		return &Error{Status: 401, Code: "Unauthorized", Message: "Required Header authorization is missing or malformed. Ensure a valid Authorization token is passed."}
+	}
+	parts := make(map[string]string, 3)
+	for part := range strings.SplitSeq(token, "&") {
+		name, value, _ := strings.Cut(part, "=")
+		parts[name] = value
+	}
+	if parts["type"] != "master" || parts["ver"] != "1.0" {
+		return &Error{Status: 401, Code: "Unauthorized", Message: "cosmosfake knows master-key tokens only (type=master&ver=1.0)."}
+	}
+	date := r.Header.Get("x-ms-date")
+	if date == "" {
+		date = r.Header.Get("Date")
+	}
+	payload := strings.ToLower(r.Method) + "\n" + p.kind + "\n" + p.link + "\n" + strings.ToLower(date) + "\n\n"
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(payload))
+	sent, err := base64.StdEncoding.DecodeString(parts["sig"])
+	if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
+		return &Error{Status: 401, Code: "Unauthorized", Message: unauthorized + "'" + payload + "'"}
+	}
+	if s.options.Clock != nil {
+		return nil
+	}
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return &Error{Status: 401, Code: "Unauthorized", Message: "The x-ms-date header '" + date + "' is not in RFC 1123 form."}
+	}
+	if skew := s.clock.now().Sub(at); skew > maxSkew || skew < -maxSkew {
+		return &Error{Status: 403, Code: "Forbidden", Message: "The authorization token is not valid at the current time. " +
+			"Please create another token and retry (token start time: " + date + ", current time: " + s.date() + ")."}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package cosmosfake
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// maxOperations is the service's limit of a transactional batch.
+const maxOperations = 100
+
+// serveBatch does a transactional batch: all operations under one LSN, or none. The wire format is azcosmos' and the
+// JavaScript SDK's: a JSON array of {operationType, id, resourceBody, ifMatch, …}. Bodies are kept as they were sent.
+func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
+	if text := r.Header.Get("x-ms-cosmos-batch-atomic"); !isTrue(r, "x-ms-cosmos-batch-atomic") {
+		return notHere("batches with x-ms-cosmos-batch-atomic: " + strconv.Quote(text))
+	}
+	pk, epk, e := readKey(r, c.key)
+	if e != nil {
+		return e
+	}
+	raw, e := readBody(r)
+	if e != nil {
+		return e
+	}
+	ops, e := s.parseBatch(c, pk, raw)
+	if e != nil {
+		return e
+	}
+	t := s.begin(c, c.partition(epk))
+	if t == nil {
+		return ownerNotFound()
+	}
+	results := make([]result, len(ops))
+	var charge float64
+	for i := range ops {
+		res, e := t.do(&ops[i])
+		if e != nil {
+			a.position(t.p.position())
+			t.abort()
+			a.charge(max(charge, 1))
+			a.send(http.StatusMultiStatus, failedBatch(len(ops), i, e))
+			return nil
+		}
+		results[i] = res
+		charge += res.charge
+	}
+	at, e := t.commit()
+	if e != nil {
+		return e
+	}
+	a.position(at)
+	a.charge(charge)
+	a.send(200, doneBatch(c, ops, results, r))
+	return nil
+}
+
+func failedBatch(n, failed int, e *Error) []byte {
+	body := []byte{'['}
+	for i := range n {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		status, substatus := http.StatusFailedDependency, 0
+		if i == failed {
+			status, substatus = e.Status, e.Substatus
+		}
+		body = append(body, `{"statusCode":`...)
+		body = strconv.AppendInt(body, int64(status), 10)
+		if substatus != 0 {
+			body = append(body, `,"subStatusCode":`...)
+			body = strconv.AppendInt(body, int64(substatus), 10)
+		}
+		body = append(body, `,"requestCharge":0}`...)
+	}
+	return append(body, ']')
+}
+
+func doneBatch(c *container, ops []operation, results []result, r *http.Request) []byte {
+	minimal := wantsMinimal(r)
+	body := []byte{'['}
+	for i, res := range results {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, `{"statusCode":`...)
+		body = strconv.AppendInt(body, int64(res.status), 10)
+		body = append(body, `,"requestCharge":`...)
+		body = strconv.AppendFloat(body, res.charge, 'f', 2, 64)
+		if res.v != nil {
+			body = append(body, `,"eTag":"\"`...)
+			etag := res.v.etagText()
+			body = append(body, etag[1:len(etag)-1]...)
+			body = append(body, `\""`...)
+			if res.status != http.StatusNotModified && (!minimal || ops[i].verb == verbRead) {
+				body = append(body, `,"resourceBody":`...)
+				body = res.v.appendSpliced(body, c, 0)
+			}
+		}
+		body = append(body, '}')
+	}
+	return append(body, ']')
+}
+
+// parseBatch checks everything that can be checked without the range's lock.
+func (s *Server) parseBatch(c *container, pk string, raw []byte) ([]operation, *Error) {
+	ops := make([]operation, 0, maxOperations)
+	var (
+		scan    schemas.Document
+		refusal *Error
+	)
+	err := scanArray(raw, func(start, end int) error {
+		if len(ops) == maxOperations {
+			refusal = badRequest("Batch request has more operations than what is supported: at most %d.", maxOperations)
+			return refusal
+		}
+		op, e := s.parseOperation(c, &scan, pk, raw[start:end])
+		if e != nil {
+			refusal = e
+			return e
+		}
+		ops = append(ops, op)
+		return nil
+	})
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case err != nil:
+		return nil, badRequest("The batch is invalid: %v.", err)
+	case len(ops) == 0:
+		return nil, badRequest("The batch has no operations.")
+	}
+	return ops, nil
+}
+
+func (s *Server) parseOperation(c *container, scan *schemas.Document, pk string, raw []byte) (operation, *Error) {
+	var (
+		op   operation
+		body []byte
+		id   *string
+	)
+	err := scanObject(raw, func(m member) error {
+		value := raw[m.start:m.end]
+		var field *string
+		switch memberName(raw, m) {
+		case "operationType":
+			field = (*string)(&op.verb)
+		case "id":
+			id = new(string)
+			field = id
+		case "ifMatch":
+			field = &op.ifMatch
+		case "ifNoneMatch":
+			field = &op.ifNoneMatch
+		case "resourceBody":
+			body = value
+			return nil
+		default: // partitionKey repeats the header's
+			return nil
+		}
+		return json.Unmarshal(value, field)
+	})
+	if err != nil {
+		return op, badRequest("An operation of the batch is invalid: %v.", err)
+	}
+	switch op.verb {
+	case verbRead, verbDelete:
+		if id == nil {
+			return op, badRequest("The %s of the batch has no id.", op.verb)
+		}
+		op.key = append([]byte(pk), *id...)
+		return op, nil
+	case verbCreate, verbUpsert, verbReplace:
+	default:
+		return op, notHere("the batch operation " + strconv.Quote(string(op.verb)))
+	}
+	if body == nil {
+		return op, badRequest("The %s of the batch has no resourceBody.", op.verb)
+	}
+	// A copy, so that one living document does not keep the whole request in memory.
+	doc, e := s.parseDocument(c.key, scan, bytes.Clone(body))
+	if e != nil {
+		return op, e
+	}
+	if string(doc.pk) != pk {
+		return op, keyMismatch(pk, string(doc.pk))
+	}
+	if op.verb == verbReplace && id != nil && *id != string(doc.id) {
+		return op, badRequest("The id %q in the body is not the item's, %q.", doc.id, *id)
+	}
+	op.doc, op.key = doc, doc.key
+	return op, nil
+}

@@ -1,0 +1,320 @@
+package cosmosfake
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// rangesHeader is the emulator's own: the number of physical ranges of the container that is created.
+const rangesHeader = "x-ms-cosmosfake-ranges"
+
+// container is one incarnation: the same name created again has another rid. Definition, etag and ts are guarded by
+// the server's lock, the rest never changes.
+type container struct {
+	name       string // database.container
+	id, rid    string
+	ridBytes   []byte
+	self       string
+	key        schemas.KeyDefinition
+	partitions []*partition
+
+	body []byte // the user's definition without system properties
+	etag string
+	ts   int64
+}
+
+// container finds one by name.
+func (s *Server) container(databaseID, containerID string) (*container, *Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if d, ok := s.databases[databaseID]; ok {
+		if c, ok := d.containers[containerID]; ok {
+			return c, nil
+		}
+	}
+	return nil, notFound()
+}
+
+// partition is the one that a key belongs to.
+func (c *container) partition(epk []byte) *partition {
+	hex := schemas.HexEPK(epk)
+	for _, p := range c.partitions {
+		if p.span.Contains(hex) {
+			return p
+		}
+	}
+	panic("ranges of " + c.name + " do not tile the key space at " + hex)
+}
+
+// rangeByID finds a physical range; nil is a range that never was or is gone.
+func (c *container) rangeByID(id string) *partition {
+	for _, p := range c.partitions {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func rangeGone(id string) *Error {
+	return &Error{Status: 410, Substatus: 1002, Code: "Gone", Message: "The requested resource is no longer available at the server: partition key range " + id + "."}
+}
+
+func (c *container) documentRID(number uint64) string {
+	var b [16]byte
+	copy(b[:8], c.ridBytes)
+	binary.LittleEndian.PutUint64(b[8:], number)
+	return ridText(b[:])
+}
+
+func (c *container) json() []byte {
+	return spliceResource(c.body, fmt.Sprintf(
+		`"_rid":%q,"_ts":%d,"_self":%q,"_etag":%s,"_docs":"docs/","_sprocs":"sprocs/","_triggers":"triggers/","_udfs":"udfs/","_conflicts":"conflicts/"`,
+		c.rid, c.ts, c.self, quote(c.etag)))
+}
+
+func (c *container) entry(p *partition, op string, at time.Time) Entry {
+	e := Entry{Op: op, Container: c.name, RID: c.rid, Time: at}
+	if p != nil {
+		e.Range, e.Min, e.Max, e.Config = p.id, p.span.Min, p.span.Max, p.config
+	}
+	return e
+}
+
+func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
+	if p.feed && r.Method == http.MethodPost {
+		return s.createContainer(a, r, p.names[0])
+	}
+	if !p.feed && r.Method == http.MethodPut {
+		return s.replaceContainer(a, r, p.names[0], p.names[1])
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.databases[p.names[0]]
+	if !ok {
+		return ownerNotFound()
+	}
+	if p.feed {
+		if r.Method != http.MethodGet {
+			return methodNotAllowed(r)
+		}
+		list := make([][]byte, 0, len(d.containers))
+		for _, c := range sorted(d.containers) {
+			list = append(list, c.json())
+		}
+		a.list(d.rid, "DocumentCollections", list)
+		return nil
+	}
+	c, ok := d.containers[p.names[1]]
+	if !ok {
+		return notFound()
+	}
+	switch r.Method {
+	case http.MethodGet:
+		a.resource(200, c.etag, c.json())
+		return nil
+	case http.MethodDelete:
+		if e := s.dropContainer(d, c); e != nil {
+			return e
+		}
+		a.charge(4.95)
+		a.send(204, nil)
+		return nil
+	}
+	return methodNotAllowed(r)
+}
+
+func (s *Server) createContainer(a *answer, r *http.Request, databaseID string) *Error {
+	id, body, e := readDefinition(r)
+	if e != nil {
+		return e
+	}
+	ranges := s.options.Ranges
+	if text := r.Header.Get(rangesHeader); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > MaxRanges {
+			return badRequest("%s is %q, want 1 to %d.", rangesHeader, text, MaxRanges)
+		}
+		ranges = n
+	}
+	body, key, e := completeDefinition(body)
+	if e != nil {
+		return e
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.databases[databaseID]
+	if !ok {
+		return ownerNotFound()
+	}
+	if _, ok := d.containers[id]; ok {
+		return conflict()
+	}
+	d.made++
+	now := s.clock.now()
+	c := &container{name: d.id + "." + id, id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	// The top bit of the second half tells containers from users (resource ids of the service).
+	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
+	c.rid = ridText(c.ridBytes)
+	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"
+	for i, span := range cutRanges(ranges) {
+		c.partitions = append(c.partitions, newPartition(i, span))
+	}
+	if e := s.note(c.entry(nil, OpCreateContainer, now)); e != nil {
+		return e
+	}
+	d.containers[id] = c
+	a.resource(201, c.etag, c.json())
+	return nil
+}
+
+func (s *Server) replaceContainer(a *answer, r *http.Request, databaseID, containerID string) *Error {
+	id, body, e := readDefinition(r)
+	if e != nil {
+		return e
+	}
+	body, key, e := completeDefinition(body)
+	if e != nil {
+		return e
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.databases[databaseID]
+	if !ok {
+		return ownerNotFound()
+	}
+	c, ok := d.containers[containerID]
+	switch {
+	case !ok:
+		return notFound()
+	case id != containerID:
+		return badRequest("The id %q in the body is not the container's, %q.", id, containerID)
+	case !reflect.DeepEqual(key, c.key):
+		return badRequest("Document collection partition key cannot be changed.")
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
+		return e
+	}
+	now := s.clock.now()
+	c.body, c.ts, c.etag = body, now.Unix(), s.resourceETag(now.Unix())
+	a.resource(200, c.etag, c.json())
+	return nil
+}
+
+// dropContainer ends every range, so that no write of a request in flight follows the deletion in the ledger. The
+// caller holds the server's lock.
+func (s *Server) dropContainer(d *database, c *container) *Error {
+	for _, p := range c.partitions {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+	}
+	if e := s.note(c.entry(nil, OpDeleteContainer, s.clock.now())); e != nil {
+		return e
+	}
+	for _, p := range c.partitions {
+		p.closed = true
+	}
+	delete(d.containers, c.id)
+	return nil
+}
+
+// note writes one line of the ledger.
+func (s *Server) note(e Entry) *Error {
+	if err := s.ledger.append([]Entry{e}); err != nil {
+		return &Error{Status: 500, Code: "InternalServerError", Message: err.Error()}
+	}
+	return nil
+}
+
+// completeDefinition fills in what the service adds to a partition key definition; everything else stays as it
+// was sent.
+func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, *Error) {
+	var at member
+	err := scanObject(body, func(m member) error {
+		if memberName(body, m) == "partitionKey" {
+			at = m
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, schemas.KeyDefinition{}, badRequest("The input content is invalid: %v.", err)
+	}
+	if at.end == 0 {
+		return nil, schemas.KeyDefinition{}, notHere("containers without a partition key")
+	}
+	var key struct {
+		Paths   []string `json:"paths"`
+		Kind    string   `json:"kind"`
+		Version int      `json:"version"`
+	}
+	if err := json.Unmarshal(body[at.start:at.end], &key); err != nil {
+		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+	}
+	sent := key
+	if key.Kind == "" {
+		key.Kind = "Hash"
+		if len(key.Paths) > 1 {
+			key.Kind = "MultiHash"
+		}
+	}
+	if key.Version == 0 {
+		key.Version = 2
+	}
+	switch {
+	case key.Version != 2:
+		return nil, schemas.KeyDefinition{}, notHere("partition key version " + strconv.Itoa(key.Version))
+	case key.Kind != "Hash" && key.Kind != "MultiHash":
+		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey's kind is %q, want Hash or MultiHash.", key.Kind)
+	case key.Kind == "Hash" && len(key.Paths) != 1:
+		return nil, schemas.KeyDefinition{}, badRequest("A partition key of kind Hash has one path, this has %d.", len(key.Paths))
+	}
+	if !reflect.DeepEqual(sent, key) {
+		text, err := json.Marshal(key)
+		if err != nil {
+			return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+		}
+		body = append(append(append([]byte(nil), body[:at.start]...), text...), body[at.end:]...)
+	}
+	def, err := schemas.ParseKeyDefinition(body)
+	if err != nil {
+		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+	}
+	return body, def, nil
+}
+
+// readRanges lists the physical ranges. They never change in this emulator yet, so one etag stands for all of them.
+func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container) *Error {
+	if r.Method != http.MethodGet || !p.feed {
+		return methodNotAllowed(r)
+	}
+	const etag = `"1"`
+	a.set("etag", etag)
+	a.charge(1)
+	if r.Header.Get("If-None-Match") == etag {
+		a.send(304, nil)
+		return nil
+	}
+	s.mu.RLock()
+	ts := c.ts
+	s.mu.RUnlock()
+	list := make([][]byte, len(c.partitions))
+	for i, part := range c.partitions {
+		part.mu.Lock()
+		lsn := part.newest
+		part.mu.Unlock()
+		rid := c.documentRID(uint64(part.index) | 5<<60) // a kind of their own among a container's children
+		list[i] = fmt.Appendf(nil, `{"_rid":%q,"id":%q,"_etag":%s,"minInclusive":%q,"maxExclusive":%q,"ridPrefix":%d,"_self":%q,`+
+			`"throughputFraction":%g,"status":"online","parents":[],"ownedArchivalPKRangeIds":[],"_ts":%d,"lsn":%d}`,
+			rid, part.id, quote(etag), part.span.Min, part.span.Max, part.index, c.self+"pkranges/"+rid+"/",
+			1/float64(len(c.partitions)), ts, lsn)
+	}
+	a.list(c.rid, "PartitionKeyRanges", list)
+	return nil
+}

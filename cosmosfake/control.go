@@ -1,0 +1,119 @@
+package cosmosfake
+
+import (
+	"fmt"
+
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// Range names a physical range of a container. ID is the service's, as /pkranges lists it: "0", "1", …
+type Range struct {
+	Database  string `json:"database"`
+	Container string `json:"container"`
+	ID        string `json:"range"`
+}
+
+// RangeState is what a range knows about itself.
+type RangeState struct {
+	ID     string            `json:"range"`
+	Span   schemas.FeedRange `json:"span"`
+	Config int64             `json:"config"` // configuration number, the session token's version
+	Newest int64             `json:"newest"` // newest LSN
+	Floor  int64             `json:"floor"`  // a failover or a replica can go back to this LSN
+	Items  int               `json:"items"`  // live documents
+}
+
+// Ranges lists the physical ranges of a container in order of the key space.
+func (s *Server) Ranges(database, container string) ([]RangeState, error) {
+	c, e := s.container(database, container)
+	if e != nil {
+		return nil, fmt.Errorf("list ranges of %s.%s: %w", database, container, e)
+	}
+	states := make([]RangeState, len(c.partitions))
+	for i, p := range c.partitions {
+		p.mu.Lock()
+		states[i] = p.state()
+		p.mu.Unlock()
+	}
+	return states, nil
+}
+
+func (p *partition) state() RangeState {
+	return RangeState{ID: p.id, Span: p.span, Config: p.config, Newest: p.newest, Floor: p.floor, Items: len(p.docs)}
+}
+
+// Failover undoes the last n LSNs of a range (0 is a failover that loses nothing) and raises its configuration
+// number. Documents go back to their versions of before. A range remembers its last 1,000 LSNs and 64 MiB of
+// replaced documents; going back further is an error. It ends a lag.
+func (s *Server) Failover(r Range, n int64) (RangeState, error) {
+	return s.control("fail over", r, n, func(c *container, p *partition) error {
+		if to := p.newest - n; to < p.floor {
+			return fmt.Errorf("the range cannot go back to lsn %d: it remembers from %d on", to, p.floor)
+		}
+		e := c.entry(p, OpFailover, s.clock.now())
+		e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
+		if err := s.ledger.append([]Entry{e}); err != nil {
+			return err
+		}
+		p.rewind(n)
+		return nil
+	})
+}
+
+// Bump takes n LSNs without a record, as internal writes of the service do.
+func (s *Server) Bump(r Range, n int64) (RangeState, error) {
+	return s.control("bump", r, n, func(_ *container, p *partition) error {
+		p.bump(n)
+		return nil
+	})
+}
+
+// Lag stops a replica of the range at behind LSNs below the newest. It answers the next requests of the feed, all of
+// them when requests is 0, until ClearLag. It cannot be further back than the range remembers.
+func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
+	return s.control("lag", r, behind, func(_ *container, p *partition) error {
+		if requests < 0 {
+			return fmt.Errorf("requests is %d, want 0 or more", requests)
+		}
+		if requests == 0 {
+			requests = -1
+		}
+		p.replica = replica{on: true, lsn: max(p.newest-behind, p.floor), left: requests}
+		return nil
+	})
+}
+
+// ClearLag lets the newest replica answer again.
+func (s *Server) ClearLag(r Range) (RangeState, error) {
+	return s.control("clear lag of", r, 0, func(_ *container, p *partition) error {
+		p.replica = replica{}
+		return nil
+	})
+}
+
+// control does something to a range under its lock and returns its state afterwards.
+func (s *Server) control(verb string, r Range, n int64, do func(*container, *partition) error) (RangeState, error) {
+	wrap := func(err error) error {
+		return fmt.Errorf("%s range %q of %s.%s: %w", verb, r.ID, r.Database, r.Container, err)
+	}
+	c, e := s.container(r.Database, r.Container)
+	if e != nil {
+		return RangeState{}, wrap(e)
+	}
+	p := c.rangeByID(r.ID)
+	if p == nil {
+		return RangeState{}, wrap(rangeGone(r.ID))
+	}
+	if n < 0 {
+		return RangeState{}, wrap(fmt.Errorf("%d LSNs: want 0 or more", n))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return RangeState{}, wrap(notFound())
+	}
+	if err := do(c, p); err != nil {
+		return RangeState{}, wrap(err)
+	}
+	return p.state(), nil
+}

@@ -1,0 +1,36 @@
+// Package cosmosfake is the gateway of Azure Cosmos DB (NoSQL API) in memory, over HTTPS, for tests: what kfake is
+// for Kafka. It starts in milliseconds, speaks the service's wire format to clients that know nothing of it, and
+// does on demand what the service does on its bad days.
+//
+// Nouns:
+//
+//   - A [Server] is one account with one region. It keeps everything in memory and forgets it on Close.
+//   - A container is cut into physical ranges ([Range]), each with an LSN sequence of its own: every transaction
+//     takes the range's next LSN, and all its documents share it.
+//   - The newest LSN is the last one taken. [Server.Bump] takes some without writing a document, as internal writes
+//     of the service do; a create and a delete in one batch do it too.
+//   - A replica of a range answers feed requests. [Server.Lag] freezes one at an earlier LSN: it reports a lower
+//     newest LSN in its session token and says 304 too early.
+//   - A failover ([Server.Failover]) undoes the last LSNs of a range. Later writes reuse them, and the
+//     configuration number, the session token's version, is one higher. The feed goes on to filter by "greater
+//     than the continuation": a reader that was ahead silently misses the reused ones.
+//   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write and every failover.
+//   - A [Fault] is what a [Hook] does to one request.
+//
+// Guarantees:
+//
+//   - A user's JSON is kept byte for byte, except blanks around it and top-level members named _rid, _self, _etag,
+//     _attachments, _ts and _lsn, which are the service's. They are spliced in before the last brace when a
+//     document is read, so that taking them out again is the exact inverse (INV-6).
+//   - A ledger line is written before its write is visible to any reader and before it is acknowledged. A write whose
+//     line cannot be written is refused and not done.
+//   - Lines of one range stand in the order of their LSNs; their times never go back.
+//   - `_ts` is the ledger's time cut to whole seconds, and never later than the Date of any later response. Date
+//     is cut to whole seconds as well: a write may be up to one second later than the Date that a reader saw last.
+//
+// Facts about the service come from its REST reference and from the source of azcosmos v1.5.0.
+//
+// Not here: queries, patch, stored procedures, bulk (non-atomic batches), offers and throttling, time to live, the
+// AllVersionsAndDeletes feed, starting the feed at a time, feeds of one partition key or of part of a range, split
+// and merge, version 1 hashing, addressing by resource id, Entra ID. Requests for them are answered 400 by name.
+package cosmosfake

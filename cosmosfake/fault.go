@@ -1,0 +1,77 @@
+package cosmosfake
+
+import (
+	"net/http"
+	"time"
+)
+
+// Hook is asked about every request of a client, admin requests excepted, before anything is done. It may read the
+// method, the URL and the headers, not the body. Nil means that the request takes its course. Hooks are called
+// concurrently.
+type Hook func(*http.Request) *Fault
+
+// Fault is what happens to one request. Its fields combine in the order in which they stand.
+type Fault struct {
+	// Delay passes before anything else.
+	Delay time.Duration
+	// Drop ends the connection without an answer.
+	Drop Drop
+	// Status is answered, with Substatus and Message, instead of doing anything. 0 means none.
+	Status    int
+	Substatus int
+	Message   string
+	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
+	Behind int64
+}
+
+// Drop says when the connection of a request ends without an answer.
+type Drop int
+
+const (
+	// DropNot answers.
+	DropNot Drop = iota
+	// DropBefore ends the connection before the request is done.
+	DropBefore
+	// DropAfter does the request, then ends the connection: the client cannot know that it was done.
+	DropAfter
+)
+
+// SetHook replaces the hook for requests that arrive from now on. Nil removes it.
+func (s *Server) SetHook(h Hook) {
+	if h == nil {
+		s.hook.Store(nil)
+		return
+	}
+	s.hook.Store(&h)
+}
+
+func (s *Server) fault(r *http.Request) Fault {
+	h := s.hook.Load()
+	if h == nil {
+		return Fault{}
+	}
+	f := (*h)(r)
+	if f == nil {
+		return Fault{}
+	}
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if f.Drop == DropBefore {
+		panic(http.ErrAbortHandler)
+	}
+	return *f
+}
+
+// nowhere takes the answer of a request whose connection is dropped afterwards.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n nowhere) WriteHeader(int)             {}

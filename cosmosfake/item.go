@@ -1,0 +1,229 @@
+package cosmosfake
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// operation is one thing to do with one document, alone or in a batch.
+type operation struct {
+	verb        verb
+	doc         document // of create, upsert and replace
+	key         []byte   // canonical partition key, then the id
+	ifMatch     string
+	ifNoneMatch string
+}
+
+type verb string
+
+const (
+	verbCreate  verb = "Create"
+	verbUpsert  verb = "Upsert"
+	verbReplace verb = "Replace"
+	verbDelete  verb = "Delete"
+	verbRead    verb = "Read"
+)
+
+// result is what an operation did.
+type result struct {
+	status int
+	v      *version // nil after a deletion
+	charge float64
+}
+
+// do applies an operation to the transaction, or returns why not.
+func (t *transaction) do(op *operation) (result, *Error) {
+	before := t.current(op.key)
+	if before == nil && (op.verb == verbReplace || op.verb == verbDelete || op.verb == verbRead) {
+		return result{}, notFound()
+	}
+	if before != nil {
+		if op.verb == verbCreate {
+			return result{}, conflict()
+		}
+		if e := checkMatch(op.ifMatch, before.etagText()); e != nil {
+			return result{}, e
+		}
+	}
+	switch op.verb {
+	case verbRead:
+		if op.ifNoneMatch != "" && op.ifNoneMatch == before.etagText() {
+			return result{status: http.StatusNotModified, v: before, charge: 1}, nil
+		}
+		return result{status: 200, v: before, charge: readCharge(len(before.body))}, nil
+	case verbDelete:
+		t.delete(before)
+		return result{status: http.StatusNoContent, charge: writeCharge(len(before.body))}, nil
+	}
+	name, status := OpReplace, 200
+	switch {
+	case op.verb == verbCreate:
+		name, status = OpCreate, 201
+	case op.verb == verbUpsert && before == nil:
+		name, status = OpUpsert, 201
+	case op.verb == verbUpsert:
+		name = OpUpsert
+	}
+	v := t.put(name, op.doc, before)
+	return result{status: status, v: v, charge: writeCharge(len(v.body))}, nil
+}
+
+// checkMatch compares an If-Match header; absent and * match everything that exists.
+func checkMatch(want, etag string) *Error {
+	if want == "" || want == "*" || want == etag {
+		return nil
+	}
+	return preconditionFailed()
+}
+
+// readKey reads the partition key that every request on items carries.
+func readKey(r *http.Request, def schemas.KeyDefinition) (canonical string, epk []byte, _ *Error) {
+	text := r.Header.Get("x-ms-documentdb-partitionkey")
+	if text == "" {
+		return "", nil, &Error{Status: 400, Substatus: 1001, Code: "BadRequest", Message: "PartitionKey extracted from document doesn't match the one specified in the header: the header x-ms-documentdb-partitionkey is missing. A missing key property is [{}]."}
+	}
+	canonical, epk, err := def.ParsePartitionKey([]byte(text))
+	if err != nil {
+		return "", nil, badRequest("Partition key %s is invalid: %v.", text, err)
+	}
+	return canonical, epk, nil
+}
+
+func keyMismatch(header, extracted string) *Error {
+	return &Error{Status: 400, Substatus: 1001, Code: "BadRequest",
+		Message: "PartitionKey extracted from document doesn't match the one specified in the header: the document has " + extracted + ", the header " + header + "."}
+}
+
+// serveItems answers requests to /docs: a creation, a batch, or a feed.
+func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Fault) *Error {
+	switch {
+	case r.Method == http.MethodGet:
+		return s.serveFeed(a, r, c, fault)
+	case r.Method != http.MethodPost:
+		return methodNotAllowed(r)
+	case isTrue(r, "x-ms-cosmos-is-batch-request"):
+		return s.serveBatch(a, r, c)
+	case isTrue(r, "x-ms-documentdb-isquery"), isTrue(r, "x-ms-cosmos-is-query-plan-request"),
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/query+json"):
+		return notHere("queries")
+	case isTrue(r, "x-ms-documentdb-is-upsert"):
+		return s.writeItem(a, r, c, verbUpsert, "")
+	default:
+		return s.writeItem(a, r, c, verbCreate, "")
+	}
+}
+
+// serveItem answers requests to /docs/{id}.
+func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) *Error {
+	switch r.Method {
+	case http.MethodGet, http.MethodDelete:
+		pk, epk, e := readKey(r, c.key)
+		if e != nil {
+			return e
+		}
+		op := operation{
+			verb: verbRead, key: append([]byte(pk), id...),
+			ifMatch: r.Header.Get("If-Match"), ifNoneMatch: r.Header.Get("If-None-Match"),
+		}
+		if r.Method == http.MethodDelete {
+			op.verb = verbDelete
+		} else {
+			op.ifMatch = ""
+		}
+		return s.runOne(a, r, c, c.partition(epk), &op)
+	case http.MethodPut:
+		return s.writeItem(a, r, c, verbReplace, id)
+	case http.MethodPatch:
+		return notHere("patch")
+	}
+	return methodNotAllowed(r)
+}
+
+// writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
+func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id string) *Error {
+	pk, epk, e := readKey(r, c.key)
+	if e != nil {
+		return e
+	}
+	raw, e := readBody(r)
+	if e != nil {
+		return e
+	}
+	var scan schemas.Document
+	doc, e := s.parseDocument(c.key, &scan, raw)
+	if e != nil {
+		return e
+	}
+	if string(doc.pk) != pk {
+		return keyMismatch(pk, string(doc.pk))
+	}
+	if v == verbReplace && string(doc.id) != id {
+		return badRequest("The id %q in the body is not the item's, %q.", doc.id, id)
+	}
+	op := operation{verb: v, doc: doc, key: doc.key, ifMatch: r.Header.Get("If-Match")}
+	return s.runOne(a, r, c, c.partition(epk), &op)
+}
+
+// runOne does one operation in a transaction of its own and answers.
+func (s *Server) runOne(a *answer, r *http.Request, c *container, p *partition, op *operation) *Error {
+	t := s.begin(c, p)
+	if t == nil {
+		return ownerNotFound()
+	}
+	res, e := t.do(op)
+	if e != nil {
+		a.position(p.position())
+		t.abort()
+		return e
+	}
+	at, e := t.commit()
+	if e != nil {
+		return e
+	}
+	a.position(at)
+	a.charge(res.charge)
+	if res.v == nil || res.status == http.StatusNotModified {
+		a.send(res.status, nil)
+		return nil
+	}
+	a.set("etag", res.v.etagText())
+	if op.verb != verbRead && wantsMinimal(r) {
+		a.send(res.status, nil)
+		return nil
+	}
+	a.send(res.status, res.v.appendSpliced(make([]byte, 0, len(res.v.body)+spliceSize), c, 0))
+	return nil
+}
+
+// wantsMinimal tells that the client does not want written documents back.
+func wantsMinimal(r *http.Request) bool { return r.Header.Get("Prefer") == "return=minimal" }
+
+// readBody reads a request's body up to the service's limit.
+func readBody(r *http.Request) ([]byte, *Error) {
+	if r.ContentLength > maxItem {
+		return nil, tooLarge()
+	}
+	var (
+		body []byte
+		err  error
+	)
+	if r.ContentLength >= 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxItem+1))
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, badRequest("The request has no body.")
+	case err != nil:
+		return nil, badRequest("The body cannot be read: %v.", err)
+	case len(body) > maxItem:
+		return nil, tooLarge()
+	}
+	return body, nil
+}

@@ -1,0 +1,121 @@
+package cosmosfake
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// path is a request's place in the resource tree, `/dbs/{db}/colls/{coll}/docs/{id}` or a part of it.
+type path struct {
+	names []string // of database, container, item: as many as the path has
+	kind  string   // the type that is signed: "", dbs, colls, docs, pkranges, …
+	link  string   // the link that is signed
+	feed  bool     // the path ends with a type: all resources of that type
+}
+
+func parsePath(escaped string) (path, *Error) {
+	var p path
+	trimmed := strings.Trim(escaped, "/")
+	if trimmed == "" {
+		return p, nil
+	}
+	segments := strings.Split(trimmed, "/")
+	for i, segment := range segments {
+		plain, err := url.PathUnescape(segment)
+		if err != nil {
+			return p, badRequest("The path %q is not escaped as a URL.", escaped)
+		}
+		segments[i] = plain
+		if i%2 == 1 {
+			p.names = append(p.names, plain)
+		}
+	}
+	p.feed = len(segments)%2 == 1
+	p.kind = segments[(len(segments)-1)/2*2]
+	linked := segments
+	if p.feed {
+		linked = segments[:len(segments)-1]
+	}
+	p.link = strings.Join(linked, "/")
+	return p, nil
+}
+
+// shape is the types along the path, such as "dbs/colls/docs".
+func (p path) shape(escaped string) string {
+	segments := strings.Split(strings.Trim(escaped, "/"), "/")
+	kinds := make([]string, 0, 3)
+	for i := 0; i < len(segments); i += 2 {
+		kinds = append(kinds, segments[i])
+	}
+	return strings.Join(kinds, "/")
+}
+
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, adminPrefix) {
+		s.serveAdmin(w, r)
+		return
+	}
+	fault := s.fault(r)
+	if fault.Drop == DropAfter {
+		s.serveAccount(nowhere{make(http.Header)}, r, fault)
+		panic(http.ErrAbortHandler)
+	}
+	s.serveAccount(w, r, fault)
+}
+
+func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
+	a := s.newAnswer(w)
+	p, e := parsePath(r.URL.EscapedPath())
+	if e == nil {
+		e = s.authorize(r, p)
+	}
+	if e == nil && fault.Status != 0 {
+		e = &Error{Status: fault.Status, Substatus: fault.Substatus, Code: http.StatusText(fault.Status), Message: fault.Message}
+	}
+	if e == nil {
+		e = s.route(a, r, p, fault)
+	}
+	if e != nil {
+		a.refuse(e)
+	}
+}
+
+// route calls the handler of the path's shape. A handler answers or returns why not.
+func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
+	shape := p.shape(r.URL.EscapedPath())
+	switch shape {
+	case "":
+		return s.readAccount(a, r)
+	case "dbs":
+		return s.serveDatabase(a, r, p)
+	case "dbs/colls":
+		return s.serveContainer(a, r, p)
+	case "dbs/colls/pkranges", "dbs/colls/docs":
+		c, e := s.container(p.names[0], p.names[1])
+		if e != nil {
+			return ownerNotFound()
+		}
+		if want := r.Header.Get("x-ms-cosmos-intended-collection-rid"); want != "" && want != c.rid {
+			return &Error{Status: 400, Substatus: 1024, Code: "BadRequest",
+				Message: "The container " + p.names[1] + " has the resource id " + c.rid + ", not the intended " + want + "."}
+		}
+		switch {
+		case shape == "dbs/colls/pkranges":
+			return s.readRanges(a, r, p, c)
+		case p.feed:
+			return s.serveItems(a, r, c, fault)
+		default:
+			return s.serveItem(a, r, c, p.names[2])
+		}
+	}
+	return notHere("resources of type " + shape)
+}
+
+func methodNotAllowed(r *http.Request) *Error {
+	return &Error{Status: 405, Code: "MethodNotAllowed", Message: "cosmosfake does not implement " + r.Method + " here."}
+}
+
+func isTrue(r *http.Request, header string) bool {
+	return strings.EqualFold(r.Header.Get(header), "true")
+}

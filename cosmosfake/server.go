@@ -1,0 +1,166 @@
+package cosmosfake
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultKey is the well-known key of Microsoft's own emulator. It protects nothing.
+const DefaultKey = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+
+// MaxRanges is the greatest number of physical ranges of one container.
+const MaxRanges = 1024
+
+// Options of a Server. The zero value listens on a free port of 127.0.0.1 with DefaultKey, gives containers one
+// physical range, and keeps no ledger.
+type Options struct {
+	// Addr is host:port to listen on. Default "127.0.0.1:0".
+	Addr string
+	// Key is the account's master key in base64. Default DefaultKey.
+	Key string
+	// Ranges is the number of physical ranges of a container that is created without the header
+	// "x-ms-cosmosfake-ranges". Default 1.
+	Ranges int
+	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
+	// server does not check how old a request's date is.
+	Clock func() time.Time
+	// Ledger receives one write per transaction, whole JSON lines. Default none.
+	Ledger io.Writer
+	// Hook is asked about every request, see SetHook. Default none.
+	Hook Hook
+}
+
+// Server is a running account. All methods may be called from any goroutine.
+type Server struct {
+	options  Options
+	key      []byte
+	ca       *authority
+	listener net.Listener
+	http     *http.Server
+	client   *http.Client
+	done     chan struct{}
+
+	clock  clock
+	ledger ledger
+	hook   atomic.Pointer[Hook]
+	etags  atomic.Uint64
+
+	mu        sync.RWMutex
+	databases map[string]*database
+	rids      uint32
+}
+
+// New starts a server. Close it when done.
+func New(options Options) (*Server, error) {
+	if options.Addr == "" {
+		options.Addr = "127.0.0.1:0"
+	}
+	if options.Key == "" {
+		options.Key = DefaultKey
+	}
+	if options.Ranges == 0 {
+		options.Ranges = 1
+	}
+	if options.Ranges < 1 || options.Ranges > MaxRanges {
+		return nil, fmt.Errorf("start cosmosfake: Ranges is %d, want 1 to %d", options.Ranges, MaxRanges)
+	}
+	key, err := base64.StdEncoding.DecodeString(options.Key)
+	if err != nil {
+		return nil, fmt.Errorf("start cosmosfake: decode Key as base64: %w", err)
+	}
+	ca, err := newAuthority()
+	if err != nil {
+		return nil, fmt.Errorf("start cosmosfake: %w", err)
+	}
+	listener, err := net.Listen("tcp", options.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("start cosmosfake: %w", err)
+	}
+	s := &Server{
+		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
+		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
+		databases: make(map[string]*database),
+	}
+	s.SetHook(options.Hook)
+	s.serve()
+	return s, nil
+}
+
+func (s *Server) serve() {
+	s.http = &http.Server{
+		Handler:   http.HandlerFunc(s.serveHTTP),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{s.ca.leaf}, MinVersion: tls.VersionTLS12},
+		// Clients that go away in the middle of a handshake are no news to a test.
+		ErrorLog:          log.New(io.Discard, "", 0),
+		ReadHeaderTimeout: 30 * time.Second,
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.ca.pem)
+	s.client = &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: 64,
+		WriteBufferSize:     64 << 10,
+		ReadBufferSize:      64 << 10,
+	}}
+	go func() {
+		defer close(s.done)
+		// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
+		_ = s.http.ServeTLS(s.listener, "", "")
+	}()
+}
+
+// URL is the account's endpoint, such as "https://127.0.0.1:40123/".
+func (s *Server) URL() string { return "https://" + s.listener.Addr().String() + "/" }
+
+// Key is the account's master key in base64.
+func (s *Server) Key() string { return s.options.Key }
+
+// CAPEM is the certificate of the authority that signed the server's certificate, made at start.
+func (s *Server) CAPEM() []byte { return append([]byte(nil), s.ca.pem...) }
+
+// Client trusts the server's certificate. All callers share it.
+func (s *Server) Client() *http.Client { return s.client }
+
+// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.done
+	s.client.CloseIdleConnections()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close cosmosfake: %w", err)
+	}
+	return nil
+}
+
+// clock is the service's time, which never goes back.
+type clock struct {
+	source func() time.Time
+	last   atomic.Int64
+}
+
+func (c *clock) now() time.Time {
+	source := c.source
+	if source == nil {
+		source = time.Now
+	}
+	now := source().UnixNano()
+	for {
+		last := c.last.Load()
+		if now <= last {
+			return time.Unix(0, last).UTC()
+		}
+		if c.last.CompareAndSwap(last, now) {
+			return time.Unix(0, now).UTC()
+		}
+	}
+}

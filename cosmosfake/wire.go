@@ -1,0 +1,126 @@
+package cosmosfake
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+)
+
+// Error is a refusal as the service words it: status, substatus and a body {"code", "message"}.
+type Error struct {
+	Status    int
+	Substatus int
+	Code      string
+	Message   string
+}
+
+// Error makes a refusal usable where the Go methods return it.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%d/%d %s: %s", e.Status, e.Substatus, e.Code, e.Message)
+}
+
+func badRequest(format string, args ...any) *Error {
+	return &Error{Status: 400, Code: "BadRequest", Message: fmt.Sprintf(format, args...)}
+}
+
+// notHere refuses what this emulator leaves out, so that nobody takes silence for success.
+func notHere(what string) *Error {
+	return badRequest("cosmosfake does not implement %s.", what)
+}
+
+func notFound() *Error {
+	return &Error{Status: 404, Code: "NotFound", Message: `Message: {"Errors":["Resource Not Found. Learn more: https://aka.ms/cosmosdb-tsg-not-found"]}`}
+}
+
+func ownerNotFound() *Error {
+	return &Error{Status: 404, Substatus: 1003, Code: "NotFound", Message: `Message: {"Errors":["Owner resource does not exist"]}`}
+}
+
+func conflict() *Error {
+	return &Error{Status: 409, Code: "Conflict", Message: `Message: {"Errors":["Resource with specified id, name, or unique index already exists."]}`}
+}
+
+func preconditionFailed() *Error {
+	return &Error{Status: 412, Code: "PreconditionFailed", Message: `Message: {"Errors":["One of the specified pre-condition is not met. Learn more: https://aka.ms/CosmosDB/sql/errors/precondition-failed"]}`}
+}
+
+func tooLarge() *Error {
+	return &Error{Status: 413, Code: "RequestEntityTooLarge", Message: `Message: {"Errors":["Request size is too large"]}`}
+}
+
+// answer is one response on its way out.
+type answer struct {
+	w        http.ResponseWriter
+	s        *Server
+	activity string
+}
+
+func (s *Server) newAnswer(w http.ResponseWriter) *answer {
+	a := &answer{w: w, s: s, activity: activityID()}
+	a.set("x-ms-activity-id", a.activity)
+	a.set("x-ms-gatewayversion", "version=2.14.0")
+	a.set("x-ms-serviceversion", "version=2.14.0.0")
+	return a
+}
+
+func (a *answer) set(name, value string) { a.w.Header().Set(name, value) }
+
+func (a *answer) charge(ru float64) {
+	a.set("x-ms-request-charge", strconv.FormatFloat(ru, 'f', 2, 64))
+}
+
+// position sets what a range reports about itself.
+func (a *answer) position(p position) {
+	lsn := strconv.FormatInt(p.newest, 10)
+	a.set("x-ms-session-token", p.session())
+	a.set("lsn", lsn)
+	a.set("x-ms-cosmos-llsn", lsn)
+	a.set("x-ms-documentdb-partitionkeyrangeid", p.rangeID)
+}
+
+// start sends the header. The date is taken here, after the work is done, so that no `_ts` is later.
+func (a *answer) start(status, length int) {
+	a.set("Date", a.s.date())
+	if length >= 0 {
+		a.set("Content-Length", strconv.Itoa(length))
+	}
+	if length > 0 && a.w.Header().Get("Content-Type") == "" {
+		a.set("Content-Type", "application/json")
+	}
+	a.w.WriteHeader(status)
+}
+
+// send answers with a whole body. A client that went away is no error of the server's.
+func (a *answer) send(status int, body []byte) {
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		a.start(status, -1)
+		return
+	}
+	a.start(status, len(body))
+	_, _ = a.w.Write(body)
+}
+
+func (a *answer) refuse(e *Error) {
+	if e.Substatus != 0 {
+		a.set("x-ms-substatus", strconv.Itoa(e.Substatus))
+	}
+	a.charge(1)
+	body, err := json.Marshal(struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{e.Code, e.Message + "\r\nActivityId: " + a.activity + ", Microsoft.Azure.Documents.Common/2.14.0"})
+	if err != nil { // two strings always encode
+		panic(err)
+	}
+	a.send(e.Status, body)
+}
+
+// date is the service's time in the form of the Date header, cut to whole seconds.
+func (s *Server) date() string { return s.clock.now().Format(http.TimeFormat) }
+
+func activityID() string {
+	a, b := rand.Uint64(), rand.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff)
+}
