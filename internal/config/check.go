@@ -1,12 +1,10 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -152,7 +150,7 @@ func (l *loader) check() {
 	c := l.cfg
 	if c.Cosmos.Endpoint != "" {
 		address, err := url.Parse(c.Cosmos.Endpoint)
-		if err != nil || address.Scheme != "https" || address.Hostname() == "" {
+		if err != nil || (address.Scheme != "https" && address.Scheme != "http") || address.Hostname() == "" {
 			l.reject("cosmos.endpoint", "%q is no address of an account, want https://<account>.documents.azure.com:443/", c.Cosmos.Endpoint)
 		}
 	}
@@ -240,15 +238,6 @@ func (l *loader) checkDeletes(one Container, where, key string) {
 }
 
 func isTopic(name string) bool {
-	const legal = `^[a-zA-Z0-9._-]{1,249}$`
-	return name != "." && name != ".." && regexp.MustCompile(legal).MatchString(name)
-}
-
-// jsonOf is the JSON text of a value that always has one.
-func jsonOf(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return "null"
-	}
-	return string(text)
+	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return name != "" && len(name) <= 249 && name != "." && name != ".." && strings.Trim(name, legal) == ""
 }

@@ -12,6 +12,8 @@ import (
 // DefaultPath is the file that is read when none is named.
 const DefaultPath = "almanac.yaml"
 
+const maxFile = 1 << 20 // thousands of containers
+
 // Error is everything that is wrong with a configuration, one problem a line,
 // each with its place, its key and the remedy.
 type Error struct{ Problems []string }
@@ -35,6 +37,9 @@ func Load(path string, env []string, overrides map[string]string) (*Config, erro
 			err = fmt.Errorf("%w; name the file with --config or %sCONFIG", err, Prefix)
 		}
 		return nil, &Error{Problems: []string{"read configuration: " + err.Error()}}
+	}
+	if len(text) > maxFile {
+		return nil, &Error{Problems: []string{fmt.Sprintf("read configuration: %s has %d bytes, at most %v are read", path, len(text), Bytes(maxFile))}}
 	}
 	return Parse(path, text, env, overrides)
 }
@@ -130,7 +135,7 @@ func (l *loader) set(setting Setting, text, origin string) {
 }
 
 func (l *loader) variables() {
-	names := make([]string, 0, len(l.settings))
+	names := []string{Prefix + "CONFIG"}
 	for _, path := range slices.Sorted(maps.Keys(l.settings)) {
 		setting := l.settings[path]
 		names = append(names, setting.Env)

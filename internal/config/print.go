@@ -49,6 +49,10 @@ func plain(value any) string {
 		return shortDuration(v)
 	case Bytes:
 		return v.String()
+	case []string:
+		if len(v) == 0 {
+			return "[]"
+		}
 	}
 	return jsonOf(value) // a JSON string, list or number is YAML too
 }
@@ -97,6 +101,8 @@ func (c *Config) MarshalJSON() ([]byte, error) {
 		switch value := setting.value(c).(type) {
 		case time.Duration, Bytes:
 			section[leaf] = plain(value)
+		case []string:
+			section[leaf] = append([]string{}, value...) // [], not null
 		default:
 			section[leaf] = value
 		}
@@ -116,3 +122,12 @@ func (c *Config) MarshalJSON() ([]byte, error) {
 // Origin says where the value of a setting was taken from: a flag, a variable,
 // file and line, or "default".
 func (c *Config) Origin(path string) string { return c.origins[path] }
+
+// jsonOf is the JSON text of a string, list, number or secret.
+func jsonOf(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return "null" // none of these kinds can fail
+	}
+	return string(text)
+}

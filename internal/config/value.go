@@ -97,8 +97,5 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String()))
 // MarshalJSON masks.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 
-// MarshalYAML masks.
-func (s Secret) MarshalYAML() ([]byte, error) { return json.Marshal(s.String()) }
-
 // LogValue masks.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

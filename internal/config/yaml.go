@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // The file is read from its syntax tree, not decoded into structs: every value
@@ -61,8 +62,8 @@ func (l *loader) file(text []byte) {
 
 // at is the place of a node as file:line.
 func (l *loader) at(node ast.Node) string {
-	if token := node.GetToken(); token != nil && token.Position != nil {
-		return fmt.Sprintf("%s:%d", l.cfg.path, token.Position.Line)
+	if first := node.GetToken(); first != nil && first.Position != nil {
+		return fmt.Sprintf("%s:%d", l.cfg.path, first.Position.Line)
 	}
 	return l.cfg.path
 }
@@ -245,12 +246,18 @@ func stringOf(node ast.Node) (string, bool) {
 }
 
 // scalarOf returns the JSON text of a scalar node, a number in its own digits.
+// The parser takes a number beyond float64 (1e400) for text; without quotes it
+// is a number all the same.
 func scalarOf(node ast.Node) (json.RawMessage, bool) {
 	var text []byte
 	switch n := node.(type) {
-	case *ast.StringNode, *ast.LiteralNode:
-		value, _ := stringOf(n)
-		text, _ = json.Marshal(value)
+	case *ast.StringNode:
+		if n.Token.Type == token.StringType && strings.Trim(n.Value, "+-.eE0123456789") == "" && json.Valid([]byte(n.Value)) {
+			return json.RawMessage(n.Value), true
+		}
+		text, _ = json.Marshal(n.Value)
+	case *ast.LiteralNode:
+		text, _ = json.Marshal(n.Value.Value)
 	case *ast.IntegerNode, *ast.FloatNode:
 		text = []byte(n.GetToken().Value)
 	case *ast.BoolNode:

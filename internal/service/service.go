@@ -130,7 +130,7 @@ func withGrace(ctx context.Context, env *Env, run func() error) error {
 	}
 	grace := env.Config.Service.ShutdownGrace
 	if env.served.Load() {
-		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace)
+		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace.String())
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
