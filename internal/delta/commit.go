@@ -1,0 +1,212 @@
+package delta
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
+)
+
+// maxUnclear bounds the attempts at one version whose answer stays unclear.
+const maxUnclear = 10
+
+// Commit writes one version on top of base, or of a later one. prepare is given the snapshot just below the version to be
+// written, and is asked again after every race that was lost; it answers the actions, or ErrNothing, or another error,
+// which ends the commit. Commit answers the snapshot of the version that it wrote; with an error, the newest that it knows.
+//
+// Nothing was committed unless the error is nil or an UncertainError. Calls with the same store may run side by side, in
+// any number of processes.
+func Commit(
+	ctx context.Context, store blob.Store, base *Snapshot, prepare func(ctx context.Context, below *Snapshot) (Actions, error), opts Options,
+) (*Snapshot, error) {
+	c := &committer{store: store, opts: opts.withDefaults()}
+	if base != nil {
+		c.opts.WithoutFiles = base.opts.WithoutFiles
+	}
+	below, err := c.current(ctx, base)
+	if err != nil {
+		return base, fmt.Errorf("commit: %w", err)
+	}
+	for attempt := range c.opts.MaxAttempts {
+		actions, err := prepare(ctx, below)
+		if err != nil {
+			return below, err
+		}
+		if actions, err = below.check(actions); err != nil {
+			return below, err
+		}
+		above, err := c.write(ctx, below, actions)
+		if err != nil {
+			return below, err
+		}
+		if above != nil {
+			return above, nil
+		}
+		if below, err = c.overtaken(ctx, below, attempt); err != nil {
+			return below, fmt.Errorf("commit: %w", err)
+		}
+	}
+	return below, fmt.Errorf("commit version %d: %d attempts: %w", below.Version+1, c.opts.MaxAttempts, ErrContended)
+}
+
+type committer struct {
+	store blob.Store
+	opts  Options
+	now   time.Time // the store's clock, as last told
+}
+
+// current is the base, or the table loaded anew where the base may lie below a cleaned part of the log.
+func (c *committer) current(ctx context.Context, base *Snapshot) (*Snapshot, error) {
+	if base == nil || base.Version < 0 {
+		return Load(ctx, c.store, c.opts)
+	}
+	info, err := blob.Stat(ctx, c.store, commitName(base.Version))
+	if errors.Is(err, blob.ErrNotFound) || err == nil && info.Now.Sub(base.Checked) > c.opts.MaxBaseAge {
+		return Load(ctx, c.store, c.opts)
+	}
+	if err != nil {
+		return base, err
+	}
+	c.now = info.Now
+	return base, nil
+}
+
+// overtaken reads every version since below, and waits a little: whoever came first goes on first.
+func (c *committer) overtaken(ctx context.Context, below *Snapshot, attempt int) (*Snapshot, error) {
+	if err := c.opts.Wait(ctx, jitter(10*time.Millisecond, attempt)); err != nil {
+		return below, err
+	}
+	next, err := below.Refresh(ctx)
+	if err != nil {
+		return below, err
+	}
+	return next, nil
+}
+
+// write tries for the version above. It answers nil without an error when somebody else has it.
+func (c *committer) write(ctx context.Context, below *Snapshot, actions Actions) (*Snapshot, error) {
+	now := below.Checked
+	if c.now.After(now) {
+		now = c.now
+	}
+	if now.IsZero() {
+		now = c.opts.Clock()
+	}
+	actions.Removes = slices.Clone(actions.Removes)
+	for i := range actions.Removes {
+		if actions.Removes[i].Deleted.IsZero() {
+			actions.Removes[i].Deleted = now
+		}
+	}
+	id := c.opts.NewID()
+	data, err := encodeCommit(actions, id, c.opts.Engine, now)
+	if err != nil {
+		return nil, err
+	}
+	o := newOverlay(below.Version)
+	if err := o.apply(below.Version+1, actions.lines()); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	info, mine, err := c.put(ctx, below.Version+1, id, data)
+	if err != nil || !mine {
+		return nil, err
+	}
+	o.now = info.Now
+	above, err := o.over(below)
+	if err != nil {
+		return nil, err
+	}
+	c.checkpoint(ctx, above.Version)
+	return above, nil
+}
+
+// put writes the same bytes to the same version until something stands there, and tells whether that is ours and stands
+// in the log. Its error is UncertainError or VoidError.
+func (c *committer) put(ctx context.Context, version int64, id string, data []byte) (info blob.Info, mine bool, err error) {
+	uncertain := func(err error) error { return &UncertainError{Version: version, ID: id, Err: err} }
+	for attempt := 0; ; attempt++ {
+		info, err = c.store.Put(ctx, commitName(version), bytes.NewReader(data), blob.IfAbsent())
+		mine = err == nil
+		if errors.Is(err, blob.ErrCondition) {
+			// Ours may have landed although the answer says otherwise (COSMOS.md §9).
+			var stands commitFile
+			stands, err = readCommit(ctx, c.store, version)
+			info, mine = stands.info, err == nil && stands.txnID() == id
+		}
+		if err == nil && mine {
+			err = c.standsInLog(ctx, version)
+		}
+		var void *VoidError
+		if err == nil || errors.As(err, &void) {
+			return info, mine, err
+		}
+		if attempt+1 >= min(maxUnclear, c.opts.MaxAttempts) {
+			return info, false, uncertain(err)
+		}
+		if waitErr := c.opts.Wait(ctx, jitter(50*time.Millisecond, attempt)); waitErr != nil {
+			return info, false, uncertain(errors.Join(waitErr, err))
+		}
+	}
+}
+
+// standsInLog finds out whether a version that was just written is part of the log, which it is not when the log had been
+// cleaned up to there.
+func (c *committer) standsInLog(ctx context.Context, version int64) error {
+	if version > 0 {
+		_, err := blob.Stat(ctx, c.store, commitName(version-1))
+		if errors.Is(err, blob.ErrNotFound) {
+			return &VoidError{Version: version}
+		}
+		return err
+	}
+	next := int64(1) // no version lies below the first: a cleaned log shows by what it kept
+	errFound := errors.New("found")
+	err := c.store.List(ctx, logFolder, func(info blob.Info) error {
+		if v, suffix, ok := parseLogName(info.Name); ok && suffix == commitSuffix && v > 0 {
+			next = v
+			return errFound
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return err
+	}
+	if next > 1 {
+		return &VoidError{Version: version}
+	}
+	return nil
+}
+
+// checkpoint writes the checkpoint that is due at a version, off the path where the caller gave a place for it. The
+// commit stands whatever becomes of it; the next one is due CheckpointEvery versions later.
+func (c *committer) checkpoint(ctx context.Context, version int64) {
+	if version == 0 || version%c.opts.CheckpointEvery != 0 {
+		return
+	}
+	task := func(ctx context.Context) {
+		if err := WriteCheckpoint(ctx, c.store, version, c.opts); err != nil {
+			c.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "checkpoint not written; readers take longer until the next",
+				slog.Int64("version", version), slog.Any("error", err))
+		}
+	}
+	if c.opts.Background == nil {
+		task(ctx)
+		return
+	}
+	c.opts.Background(task)
+}
+
+// jitter is a random time up to base doubled per attempt, at most two seconds.
+func jitter(base time.Duration, attempt int) time.Duration {
+	limit := min(base<<min(attempt, 10), 2*time.Second)
+	return rand.N(limit) + time.Millisecond
+}

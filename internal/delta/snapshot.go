@@ -1,0 +1,95 @@
+package delta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
+)
+
+// Snapshot is the table at one version. It never changes; Refresh and Commit make new ones that share what is the same.
+type Snapshot struct {
+	Version  int64 // NoTable where there is none
+	Protocol Protocol
+	Metadata Metadata
+	Txns     map[string]int64 // by appId; shared, not to be written to
+	Files    []Add            // the live files in the order of their paths; empty under Options.WithoutFiles; shared
+
+	// Checked is the store's clock when this was known to be the newest version (or when LoadAt read it). Zero where
+	// there is no table.
+	Checked time.Time
+
+	txns  map[string]wireTxn
+	store blob.Store
+	opts  Options
+}
+
+// Load reads the newest version. The store is the table's folder; a folder without a log is a snapshot of NoTable.
+func Load(ctx context.Context, store blob.Store, opts Options) (*Snapshot, error) {
+	l := log{store: store, opts: opts.withDefaults()}
+	s, err := l.newest(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load table: %w", err)
+	}
+	return s, nil
+}
+
+// LoadAt reads one version; ErrNoVersion when the log does not hold it (any more).
+func LoadAt(ctx context.Context, store blob.Store, version int64, opts Options) (*Snapshot, error) {
+	l := log{store: store, opts: opts.withDefaults()}
+	s, err := l.at(ctx, version)
+	if err != nil {
+		return nil, fmt.Errorf("load table at version %d: %w", version, err)
+	}
+	return s, nil
+}
+
+// Refresh reads what was committed since, version by version. It answers s itself's successor, at the same version when
+// there is nothing newer.
+func (s *Snapshot) Refresh(ctx context.Context) (*Snapshot, error) {
+	if s.Version < 0 {
+		return Load(ctx, s.store, s.opts)
+	}
+	l := log{store: s.store, opts: s.opts}
+	o := newOverlay(s.Version)
+	if err := l.replay(ctx, o, lastVersion); err != nil {
+		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
+	}
+	if o.last > s.Version {
+		return o.over(s)
+	}
+	// Nothing above may also mean that the log was cleaned past us; then our own version is gone as well.
+	info, err := blob.Stat(ctx, s.store, commitName(s.Version))
+	if errors.Is(err, blob.ErrNotFound) {
+		return Load(ctx, s.store, s.opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
+	}
+	next := *s
+	next.Checked = info.Now
+	return &next, nil
+}
+
+// SweepHorizon is the time at or before which unreferenced files may be gone; zero when there was no sweep.
+func (s *Snapshot) SweepHorizon() time.Time { return fromMillis(s.Txns[SweepAppID]) }
+
+// Swept tells whether a file that the store wrote at that time must be uploaded again before it is committed on top of
+// this version. The log keeps milliseconds rounded down, so this compares those.
+func (s *Snapshot) Swept(modified time.Time) bool {
+	horizon, swept := s.Txns[SweepAppID]
+	return swept && modified.UnixMilli() <= horizon
+}
+
+// File finds a live file by its path. It finds none under Options.WithoutFiles.
+func (s *Snapshot) File(path string) (Add, bool) {
+	i, found := slices.BinarySearchFunc(s.Files, path, func(a Add, path string) int { return strings.Compare(a.Path, path) })
+	if !found {
+		return Add{}, false
+	}
+	return s.Files[i], true
+}
