@@ -77,7 +77,7 @@ func open(program Program, cli *grammar, environ []string, streams Streams) (*En
 		In:       streams.In,
 		Out:      streams.Out,
 		Err:      streams.Err,
-		Output:   cli.format(),
+		Output:   cli.Output,
 		Color:    isTerminal(streams.Out) && lookup(environ, "NO_COLOR") == "",
 	}, nil
 }

@@ -142,5 +142,3 @@ type configPrint struct{}
 func (configPrint) Run(env *Env) error {
 	return env.Print(env.Config, env.Config.WriteYAML)
 }
-
-func (g *grammar) format() Format { return g.Output }

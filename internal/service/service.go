@@ -94,7 +94,7 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 		return report(program, streams, Usage(fmt.Errorf("%w; see %s --help", err, program.Name)))
 	}
 	if command.Command() == "version" { // needs no configuration
-		return report(program, streams, printVersion(program, cli.format(), streams.Out))
+		return report(program, streams, printVersion(program, cli.Output, streams.Out))
 	}
 	env, err := open(program, cli, environ, streams)
 	if err != nil {

@@ -1,0 +1,86 @@
+package arch_test
+
+// The architecture, as tables. A row says which packages of the project a
+// package may import, and why; a package without a row fails the test.
+
+// layer is one row: packages whose path (below the module's) is path or lies
+// below it, the longest path first. May lists own packages with all below
+// them; "" allows all, own subpackages are always allowed.
+type layer struct {
+	path string
+	may  []string
+	why  string
+}
+
+func layers() []layer {
+	return []layer{
+		{"schemas", nil, "the contract on the topic: whoever imports it must download nothing else"},
+		{"cosmosfake", []string{"schemas"}, "an emulator for anybody's tests: it must not drag the product into them, nor share its mistakes"},
+		{"internal/config", []string{"schemas"}, "everything may be configured, so configuration may know nobody"},
+		{"internal/service", []string{"internal/config"}, "the frame knows no domain; exit codes reach it through an interface"},
+		{"internal/failpoint", nil, "empty without its build tag, so it must not bring anything along"},
+		{"internal/kafka", []string{"internal/config", "schemas"}, "a client with options; who reads what is the programs' business"},
+		{"internal/cosmos", []string{"internal/config", "schemas"}, "a client with a page scanner; generations and marks are the producer's business"},
+		{"internal/blob", []string{"internal/config"}, "a store of four methods; it knows no name that is kept in it"},
+		{"internal/delta", []string{"internal/blob"}, "the log of any Delta table; a column of ours in it would be a format of our own"},
+		{"internal/archive", []string{"internal/delta", "internal/blob", "schemas"}, "our layout, and no opinion about what a state is"},
+		{"internal/replay", []string{"internal/archive", "internal/delta", "internal/blob", "schemas"}, "one fold for compactor and restorer: it depends on neither"},
+		{"producer", []string{"internal", "schemas"}, "programs talk through topic and archive, never through Go"},
+		{"archiver", []string{"internal", "schemas"}, "programs talk through topic and archive, never through Go"},
+		{"compactor", []string{"internal", "schemas"}, "programs talk through topic and archive, never through Go"},
+		{"restorer", []string{"internal", "schemas"}, "programs talk through topic and archive, never through Go"},
+		{"tests", []string{""}, "only development needs it; nothing in the product can import it, for it is another module"},
+		{"tests/accept/oracle", []string{"tests/accept/oracle"}, "it judges the product, so it shares nothing with it but the formats"},
+	}
+}
+
+// ban forbids modules to a package and to everything that it pulls in.
+type ban struct {
+	path    string // the package and all below it
+	modules []string
+	why     string
+}
+
+func bans() []ban {
+	const (
+		azure   = "github.com/Azure/azure-sdk-for-go"
+		parquet = "github.com/parquet-go/parquet-go"
+		kafka   = "github.com/twmb/franz-go"
+		cosmos  = azure + "/sdk/data/azcosmos"
+	)
+	return []ban{
+		{"producer", []string{parquet}, "it runs beside the source: small, and free of the archive's format"},
+		{"archiver", []string{cosmos, module + "/internal/cosmos"}, "it archives a topic, whoever wrote it"},
+		{"compactor", []string{cosmos, module + "/internal/cosmos", kafka, module + "/internal/kafka"}, "it works on files alone, so it runs anywhere, years later"},
+		{"restorer", []string{kafka, module + "/internal/kafka"}, "a restore must not need the topic, which is long gone"},
+		{"internal/archive", []string{kafka, cosmos}, "files must be readable without either service"},
+		{"internal/replay", []string{kafka, cosmos}, "files must be readable without either service"},
+	}
+}
+
+// owner says who alone imports a module directly, so that one package owns its
+// options and its mistakes.
+type owner struct {
+	module string
+	only   []string
+	why    string
+}
+
+func owners() []owner {
+	return []owner{
+		{"github.com/parquet-go/parquet-go", []string{"internal/delta", "internal/archive"}, "one function owns the writer's options"},
+		{"github.com/alecthomas/kong", []string{"internal/service"}, "flags and environment are the frame's"},
+		{"github.com/goccy/go-yaml", []string{"internal/config"}, "one strict almanac.yaml"},
+		{"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos", []string{"internal/cosmos"}, "its traps (retries, dropped fields, keys) are known in one place"},
+		{"github.com/twmb/franz-go", []string{"internal/kafka", "producer", "archiver"}, "only these two stand at the topic"},
+	}
+}
+
+// standardLibraryOnly lists packages that import no module but the project's.
+func standardLibraryOnly() []string { return []string{"schemas", "cosmosfake", "internal/failpoint"} }
+
+// mustExist are packages that the test has to have seen: it shall not pass
+// because it looked at nothing.
+func mustExist() []string {
+	return []string{"schemas", "cosmosfake", "internal/config", "internal/service"}
+}
