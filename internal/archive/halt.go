@@ -1,0 +1,50 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// ReadHalt reads the halt of a topic partition; nil when it is not halted.
+func ReadHalt(ctx context.Context, root blob.Store, topic string, partition int32) (*schemas.Halt, error) {
+	name := schemas.HaltFile(topic, partition)
+	body, _, err := blob.ReadAll(ctx, root, name, smallLimit)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read halt: %w", err)
+	}
+	halt := new(schemas.Halt)
+	if err := json.Unmarshal(body, halt); err != nil {
+		return nil, fmt.Errorf("read halt %s: %w", name, err)
+	}
+	return halt, nil
+}
+
+// WriteHalt halts a topic partition. A halt that stands there already stays: the first reason is the cause (INV-10).
+func WriteHalt(ctx context.Context, root blob.Store, topic string, partition int32, halt *schemas.Halt) error {
+	body, err := json.MarshalIndent(halt, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write halt: %w", err)
+	}
+	_, err = root.Put(ctx, schemas.HaltFile(topic, partition), bytes.NewReader(body), blob.IfAbsent())
+	if err != nil && !errors.Is(err, blob.ErrCondition) {
+		return fmt.Errorf("write halt: %w", err)
+	}
+	return nil
+}
+
+// RemoveHalt lets a topic partition go on.
+func RemoveHalt(ctx context.Context, root blob.Store, topic string, partition int32) error {
+	if err := root.Delete(ctx, schemas.HaltFile(topic, partition)); err != nil {
+		return fmt.Errorf("remove halt: %w", err)
+	}
+	return nil
+}
