@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -47,10 +48,10 @@ func quote(s string) string {
 	return string(b)
 }
 
-// ridText is a resource id as the service writes it: base64 with a dash for the slash.
-func ridText(b []byte) string {
-	return strings.ReplaceAll(base64.StdEncoding.EncodeToString(b), "/", "-")
-}
+// ridEncoding writes resource ids as the service does: base64 with a dash for the slash.
+var ridEncoding = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
+
+func ridText(b []byte) string { return ridEncoding.EncodeToString(b) }
 
 func databaseRID(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }
 
@@ -79,43 +80,63 @@ func (s *Server) readAccount(a *answer, r *http.Request) *Error {
 	return nil
 }
 
-func (s *Server) serveDatabase(a *answer, r *http.Request, p path) *Error {
-	switch {
-	case p.feed && r.Method == http.MethodPost:
-		return s.createDatabase(a, r)
-	case p.feed && r.Method == http.MethodGet:
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		list := make([][]byte, 0, len(s.databases))
-		for _, d := range sorted(s.databases) {
-			list = append(list, d.json())
-		}
-		a.list("", "Databases", list)
-		return nil
-	case !p.feed && r.Method == http.MethodGet:
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		d, ok := s.databases[p.names[0]]
-		if !ok {
-			return notFound()
-		}
-		a.resource(200, d.etag, d.json())
-		return nil
-	case !p.feed && r.Method == http.MethodDelete:
-		return s.deleteDatabase(a, p.names[0])
-	}
-	return methodNotAllowed(r)
+// reply is an answer that was made under a lock and is sent outside of it: a client that reads slowly holds nobody up.
+type reply struct {
+	status int
+	etag   string
+	body   []byte
+	count  int // of the resources in body, of a list
 }
 
-func (s *Server) createDatabase(a *answer, r *http.Request) *Error {
+func (s *Server) serveDatabase(a *answer, r *http.Request, p path) *Error {
+	var (
+		out reply
+		e   *Error
+	)
+	switch {
+	case p.feed && r.Method == http.MethodPost:
+		out, e = s.createDatabase(r)
+	case p.feed && r.Method == http.MethodGet:
+		out = s.listDatabases()
+	case !p.feed && r.Method == http.MethodGet:
+		out, e = s.readDatabase(p.names[0])
+	case !p.feed && r.Method == http.MethodDelete:
+		out, e = s.deleteDatabase(p.names[0])
+	default:
+		return methodNotAllowed(r)
+	}
+	return a.reply(out, e)
+}
+
+func (s *Server) listDatabases() reply {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := make([][]byte, 0, len(s.databases))
+	for _, d := range sorted(s.databases) {
+		list = append(list, d.json())
+	}
+	return listReply("", "Databases", list)
+}
+
+func (s *Server) readDatabase(id string) (reply, *Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, ok := s.databases[id]
+	if !ok {
+		return reply{}, notFound()
+	}
+	return reply{status: 200, etag: d.etag, body: d.json()}, nil
+}
+
+func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 	id, body, e := readDefinition(r)
 	if e != nil {
-		return e
+		return reply{}, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.databases[id]; ok {
-		return conflict()
+		return reply{}, conflict()
 	}
 	s.rids++
 	// The first byte is not zero, as in the service, so that ids of databases look like ids.
@@ -126,26 +147,23 @@ func (s *Server) createDatabase(a *answer, r *http.Request) *Error {
 		etag: s.resourceETag(now.Unix()), containers: make(map[string]*container),
 	}
 	s.databases[id] = d
-	a.resource(201, d.etag, d.json())
-	return nil
+	return reply{status: 201, etag: d.etag, body: d.json()}, nil
 }
 
-func (s *Server) deleteDatabase(a *answer, id string) *Error {
+func (s *Server) deleteDatabase(id string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[id]
 	if !ok {
-		return notFound()
+		return reply{}, notFound()
 	}
 	for _, c := range sorted(d.containers) {
 		if e := s.dropContainer(d, c); e != nil {
-			return e
+			return reply{}, e
 		}
 	}
 	delete(s.databases, id)
-	a.charge(4.95)
-	a.send(204, nil)
-	return nil
+	return reply{status: http.StatusNoContent}, nil
 }
 
 // readDefinition reads the definition of a database or container, without what the service adds to it.
@@ -189,15 +207,24 @@ func (s *Server) resourceETag(ts int64) string {
 	return v.etagText()
 }
 
-// resource answers with a database or container.
-func (a *answer) resource(status int, etag string, body []byte) {
-	a.set("etag", etag)
+// reply sends what a handler made, or passes its refusal on.
+func (a *answer) reply(out reply, e *Error) *Error {
+	if e != nil {
+		return e
+	}
+	if out.etag != "" {
+		a.set("etag", out.etag)
+	}
+	if out.count > 0 {
+		a.set("x-ms-item-count", strconv.Itoa(out.count))
+	}
 	a.charge(1)
-	a.send(status, body)
+	a.send(out.status, out.body)
+	return nil
 }
 
-// list answers with all resources of a type.
-func (a *answer) list(rid, name string, list [][]byte) {
+// listReply answers with all resources of a type.
+func listReply(rid, name string, list [][]byte) reply {
 	body := fmt.Appendf(nil, `{"_rid":%q,%q:[`, rid, name)
 	for i, one := range list {
 		if i > 0 {
@@ -206,9 +233,7 @@ func (a *answer) list(rid, name string, list [][]byte) {
 		body = append(body, one...)
 	}
 	body = fmt.Appendf(body, `],"_count":%d}`, len(list))
-	a.set("x-ms-item-count", fmt.Sprint(len(list)))
-	a.charge(1)
-	a.send(200, body)
+	return reply{status: 200, body: body, count: len(list)}
 }
 
 // sorted are the values in order of their names.

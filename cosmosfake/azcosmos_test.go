@@ -16,20 +16,6 @@ import (
 
 // These tests use the service's own Go SDK: a client that was not written with this server in mind.
 
-func startServer(t *testing.T, o cosmosfake.Options) *cosmosfake.Server {
-	t.Helper()
-	s, err := cosmosfake.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 // withHeaders sets headers on every request, which azcosmos has no option for.
 type withHeaders map[string]string
 
@@ -220,7 +206,7 @@ func TestAzcosmosBatch(t *testing.T) {
 		t.Errorf("got %d items in the feed, want 2: %s", len(items), items)
 	}
 	for _, item := range items {
-		if lsn := lsnOf(t, item); lsn != 2 {
+		if lsn := systemOf(t, item).LSN; lsn != 2 {
 			t.Errorf("got lsn %d, want 2 for all of one batch", lsn)
 		}
 	}

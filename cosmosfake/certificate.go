@@ -20,7 +20,8 @@ type authority struct {
 	leaf tls.Certificate
 }
 
-func newAuthority() (*authority, error) {
+// newAuthority makes a certificate for this machine and for host, which may be empty.
+func newAuthority(host string) (*authority, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make authority key: %w", err)
@@ -50,6 +51,11 @@ func newAuthority() (*authority, error) {
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		leaf.IPAddresses = append(leaf.IPAddresses, ip)
+	} else if host != "" {
+		leaf.DNSNames = append(leaf.DNSNames, host)
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, caKey)
 	if err != nil {

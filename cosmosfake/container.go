@@ -67,11 +67,15 @@ func rangeGone(id string) *Error {
 	return &Error{Status: 410, Substatus: 1002, Code: "Gone", Message: "The requested resource is no longer available at the server: partition key range " + id + "."}
 }
 
-func (c *container) documentRID(number uint64) string {
+// ridSize is the length of the resource id of a container's child.
+const ridSize = 24
+
+// putRID writes the resource id of a container's child: the container's, then the child's number.
+func (c *container) putRID(dst *[ridSize]byte, number uint64) {
 	var b [16]byte
 	copy(b[:8], c.ridBytes)
 	binary.LittleEndian.PutUint64(b[8:], number)
-	return ridText(b[:])
+	ridEncoding.Encode(dst[:], b[:])
 }
 
 func (c *container) json() []byte {
@@ -89,77 +93,103 @@ func (c *container) entry(p *partition, op string, at time.Time) Entry {
 }
 
 func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
-	if p.feed && r.Method == http.MethodPost {
-		return s.createContainer(a, r, p.names[0])
+	var (
+		out reply
+		e   *Error
+	)
+	switch {
+	case p.feed && r.Method == http.MethodPost:
+		out, e = s.createContainer(r, p.names[0])
+	case p.feed && r.Method == http.MethodGet:
+		out, e = s.listContainers(p.names[0])
+	case !p.feed && r.Method == http.MethodGet:
+		out, e = s.readContainer(p.names[0], p.names[1])
+	case !p.feed && r.Method == http.MethodPut:
+		out, e = s.replaceContainer(r, p.names[0], p.names[1])
+	case !p.feed && r.Method == http.MethodDelete:
+		out, e = s.deleteContainer(p.names[0], p.names[1])
+	default:
+		return methodNotAllowed(r)
 	}
-	if !p.feed && r.Method == http.MethodPut {
-		return s.replaceContainer(a, r, p.names[0], p.names[1])
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d, ok := s.databases[p.names[0]]
-	if !ok {
-		return ownerNotFound()
-	}
-	if p.feed {
-		if r.Method != http.MethodGet {
-			return methodNotAllowed(r)
-		}
-		list := make([][]byte, 0, len(d.containers))
-		for _, c := range sorted(d.containers) {
-			list = append(list, c.json())
-		}
-		a.list(d.rid, "DocumentCollections", list)
-		return nil
-	}
-	c, ok := d.containers[p.names[1]]
-	if !ok {
-		return notFound()
-	}
-	switch r.Method {
-	case http.MethodGet:
-		a.resource(200, c.etag, c.json())
-		return nil
-	case http.MethodDelete:
-		if e := s.dropContainer(d, c); e != nil {
-			return e
-		}
-		a.charge(4.95)
-		a.send(204, nil)
-		return nil
-	}
-	return methodNotAllowed(r)
+	return a.reply(out, e)
 }
 
-func (s *Server) createContainer(a *answer, r *http.Request, databaseID string) *Error {
+// locate finds a container and its database. The caller holds the server's lock.
+func (s *Server) locate(databaseID, containerID string) (*database, *container, *Error) {
+	d, ok := s.databases[databaseID]
+	if !ok {
+		return nil, nil, ownerNotFound()
+	}
+	c, ok := d.containers[containerID]
+	if !ok {
+		return nil, nil, notFound()
+	}
+	return d, c, nil
+}
+
+func (s *Server) listContainers(databaseID string) (reply, *Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, ok := s.databases[databaseID]
+	if !ok {
+		return reply{}, ownerNotFound()
+	}
+	list := make([][]byte, 0, len(d.containers))
+	for _, c := range sorted(d.containers) {
+		list = append(list, c.json())
+	}
+	return listReply(d.rid, "DocumentCollections", list), nil
+}
+
+func (s *Server) readContainer(databaseID, containerID string) (reply, *Error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, c, e := s.locate(databaseID, containerID)
+	if e != nil {
+		return reply{}, e
+	}
+	return reply{status: 200, etag: c.etag, body: c.json()}, nil
+}
+
+func (s *Server) deleteContainer(databaseID, containerID string) (reply, *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, c, e := s.locate(databaseID, containerID)
+	if e != nil {
+		return reply{}, e
+	}
+	return reply{status: http.StatusNoContent}, s.dropContainer(d, c)
+}
+
+func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Error) {
 	id, body, e := readDefinition(r)
 	if e != nil {
-		return e
+		return reply{}, e
 	}
 	ranges := s.options.Ranges
 	if text := r.Header.Get(rangesHeader); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > MaxRanges {
-			return badRequest("%s is %q, want 1 to %d.", rangesHeader, text, MaxRanges)
+			return reply{}, badRequest("%s is %q, want 1 to %d.", rangesHeader, text, MaxRanges)
 		}
 		ranges = n
 	}
 	body, key, e := completeDefinition(body)
 	if e != nil {
-		return e
+		return reply{}, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[databaseID]
 	if !ok {
-		return ownerNotFound()
+		return reply{}, ownerNotFound()
 	}
 	if _, ok := d.containers[id]; ok {
-		return conflict()
+		return reply{}, conflict()
 	}
-	d.made++
 	now := s.clock.now()
 	c := &container{name: d.id + "." + id, id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	d.made++
 	// The top bit of the second half tells containers from users (resource ids of the service).
 	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
 	c.rid = ridText(c.ridBytes)
@@ -168,44 +198,38 @@ func (s *Server) createContainer(a *answer, r *http.Request, databaseID string) 
 		c.partitions = append(c.partitions, newPartition(i, span))
 	}
 	if e := s.note(c.entry(nil, OpCreateContainer, now)); e != nil {
-		return e
+		return reply{}, e
 	}
 	d.containers[id] = c
-	a.resource(201, c.etag, c.json())
-	return nil
+	return reply{status: 201, etag: c.etag, body: c.json()}, nil
 }
 
-func (s *Server) replaceContainer(a *answer, r *http.Request, databaseID, containerID string) *Error {
+func (s *Server) replaceContainer(r *http.Request, databaseID, containerID string) (reply, *Error) {
 	id, body, e := readDefinition(r)
 	if e != nil {
-		return e
+		return reply{}, e
 	}
 	body, key, e := completeDefinition(body)
 	if e != nil {
-		return e
+		return reply{}, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d, ok := s.databases[databaseID]
-	if !ok {
-		return ownerNotFound()
-	}
-	c, ok := d.containers[containerID]
+	_, c, e := s.locate(databaseID, containerID)
 	switch {
-	case !ok:
-		return notFound()
+	case e != nil:
+		return reply{}, e
 	case id != containerID:
-		return badRequest("The id %q in the body is not the container's, %q.", id, containerID)
+		return reply{}, badRequest("The id %q in the body is not the container's, %q.", id, containerID)
 	case !reflect.DeepEqual(key, c.key):
-		return badRequest("Document collection partition key cannot be changed.")
+		return reply{}, badRequest("Document collection partition key cannot be changed.")
 	}
 	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
-		return e
+		return reply{}, e
 	}
 	now := s.clock.now()
 	c.body, c.ts, c.etag = body, now.Unix(), s.resourceETag(now.Unix())
-	a.resource(200, c.etag, c.json())
-	return nil
+	return reply{status: 200, etag: c.etag, body: c.json()}, nil
 }
 
 // dropContainer ends every range, so that no write of a request in flight follows the deletion in the ledger. The
@@ -295,11 +319,8 @@ func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container) *E
 		return methodNotAllowed(r)
 	}
 	const etag = `"1"`
-	a.set("etag", etag)
-	a.charge(1)
 	if r.Header.Get("If-None-Match") == etag {
-		a.send(304, nil)
-		return nil
+		return a.reply(reply{status: http.StatusNotModified, etag: etag}, nil)
 	}
 	s.mu.RLock()
 	ts := c.ts
@@ -309,12 +330,14 @@ func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container) *E
 		part.mu.Lock()
 		lsn := part.newest
 		part.mu.Unlock()
-		rid := c.documentRID(uint64(part.index) | 5<<60) // a kind of their own among a container's children
+		var rid [ridSize]byte
+		c.putRID(&rid, uint64(part.index)|5<<60) // a kind of their own among a container's children
 		list[i] = fmt.Appendf(nil, `{"_rid":%q,"id":%q,"_etag":%s,"minInclusive":%q,"maxExclusive":%q,"ridPrefix":%d,"_self":%q,`+
 			`"throughputFraction":%g,"status":"online","parents":[],"ownedArchivalPKRangeIds":[],"_ts":%d,"lsn":%d}`,
-			rid, part.id, quote(etag), part.span.Min, part.span.Max, part.index, c.self+"pkranges/"+rid+"/",
+			rid[:], part.id, quote(etag), part.span.Min, part.span.Max, part.index, c.self+"pkranges/"+string(rid[:])+"/",
 			1/float64(len(c.partitions)), ts, lsn)
 	}
-	a.list(c.rid, "PartitionKeyRanges", list)
-	return nil
+	out := listReply(c.rid, "PartitionKeyRanges", list)
+	out.etag = etag
+	return a.reply(out, nil)
 }

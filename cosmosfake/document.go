@@ -3,7 +3,6 @@ package cosmosfake
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,13 +40,14 @@ func (v *version) etagText() string {
 // each behind a comma. A document has an id, so a member always stands before them. lsn is left out when 0.
 func (v *version) appendSpliced(dst []byte, c *container, lsn int64) []byte {
 	dst = append(dst, v.body[:len(v.body)-1]...)
-	rid := c.documentRID(v.rid)
+	var rid [ridSize]byte
+	c.putRID(&rid, v.rid)
 	dst = append(dst, `,"_rid":"`...)
-	dst = append(dst, rid...)
+	dst = append(dst, rid[:]...)
 	dst = append(dst, `","_self":"`...)
 	dst = append(dst, c.self...)
 	dst = append(dst, `docs/`...)
-	dst = append(dst, rid...)
+	dst = append(dst, rid[:]...)
 	dst = append(dst, `/","_etag":"\"`...)
 	dst = appendHex(dst, uint64(uint32(v.etag)), 8)
 	dst = append(dst, '-')
@@ -89,9 +89,6 @@ func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document
 		return document{}, badRequest("The input content is invalid: %v.", err)
 	}
 	if err := scan.Scan(def, body); err != nil {
-		if scan.ID == nil && errors.Is(err, schemas.ErrUnkeyed) && !strings.Contains(err.Error(), "twice") {
-			return document{}, badRequest("The input content is invalid because the required properties - 'id; ' - are missing or no strings: %v.", err)
-		}
 		return document{}, badRequest("The input content is invalid: %v.", err)
 	}
 	if e := checkID(string(scan.ID)); e != nil {

@@ -96,13 +96,6 @@ func (p *partition) position() position {
 	return position{rangeID: p.id, config: p.config, newest: p.newest}
 }
 
-// read returns the newest version of a document, or nil.
-func (p *partition) read(key []byte) (*version, position) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.docs[string(key)], p.position()
-}
-
 // apply makes changes visible under one LSN. The caller holds the lock and wrote the ledger.
 func (p *partition) apply(lsn int64, changes []change) {
 	p.newest = lsn
@@ -201,7 +194,7 @@ type pageLimit struct {
 	bytes int
 }
 
-// feed collects the versions after an LSN that the answering replica shows. fresh leaves lagging replicas out.
+// feed collects the versions after an LSN that a replica shows: choose says as of which LSN it answers.
 func (p *partition) feed(after int64, limit pageLimit, choose func(*partition) int64) page {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,11 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: decode Key as base64: %w", err)
 	}
-	ca, err := newAuthority()
+	host, _, err := net.SplitHostPort(options.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("start cosmosfake: Addr: %w", err)
+	}
+	ca, err := newAuthority(host)
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
@@ -119,8 +124,16 @@ func (s *Server) serve() {
 	}()
 }
 
-// URL is the account's endpoint, such as "https://127.0.0.1:40123/".
-func (s *Server) URL() string { return "https://" + s.listener.Addr().String() + "/" }
+// URL is the account's endpoint, such as "https://127.0.0.1:40123/". A server that listens on all addresses names
+// the local one.
+func (s *Server) URL() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	host := addr.IP.String()
+	if addr.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)) + "/"
+}
 
 // Key is the account's master key in base64.
 func (s *Server) Key() string { return s.options.Key }
