@@ -179,9 +179,11 @@ func TestAllProblemsAreNamedAtOnce(t *testing.T) {
 	_, err := config.Parse("a.yaml", []byte("kafka:\n  session_timeout: 1\n  brokers: x\ncontainers:\n- database: d\n  container: c\n"),
 		[]string{"ALMANAC_PRODUCER_SETTLE=soon", "ALMANAC_KAFKA_SESION_TIMEOUT=1s", "ALMANAC_SERVICE_HOST=10.0.0.1", "ALMANAC_CONFIG=a.yaml"},
 		map[string]string{"restorer.concurrency": "many", "no.such": "x"})
-	want := []string{"a.yaml:2: ", "a.yaml:3: ", "environment ALMANAC_PRODUCER_SETTLE: producer.settle: ",
+	want := []string{
+		"a.yaml:2: ", "a.yaml:3: ", "environment ALMANAC_PRODUCER_SETTLE: producer.settle: ",
 		"environment ALMANAC_KAFKA_SESION_TIMEOUT: unknown variable; nearest known variable: ALMANAC_KAFKA_SESSION_TIMEOUT",
-		"override: no.such: unknown key", "--restorer-concurrency: restorer.concurrency: ", "a.yaml:5: containers[0] d.c: "}
+		"override: no.such: unknown key", "--restorer-concurrency: restorer.concurrency: ", "a.yaml:5: containers[0] d.c: ",
+	}
 	lines := strings.Split(fmt.Sprint(err), "\n")
 	if len(lines) != len(want) {
 		t.Fatalf("got %d problems %q want %d", len(lines), lines, len(want))
