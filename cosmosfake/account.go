@@ -48,10 +48,10 @@ func quote(s string) string {
 	return string(b)
 }
 
-// ridEncoding writes resource ids as the service does: base64 with a dash for the slash.
-var ridEncoding = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
-
-func ridText(b []byte) string { return ridEncoding.EncodeToString(b) }
+// ridText is a resource id as the service writes it: base64 with a dash for the slash.
+func ridText(b []byte) string {
+	return strings.ReplaceAll(base64.StdEncoding.EncodeToString(b), "/", "-")
+}
 
 func databaseRID(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }
 

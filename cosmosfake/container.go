@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -75,7 +76,12 @@ func (c *container) putRID(dst *[ridSize]byte, number uint64) {
 	var b [16]byte
 	copy(b[:8], c.ridBytes)
 	binary.LittleEndian.PutUint64(b[8:], number)
-	ridEncoding.Encode(dst[:], b[:])
+	base64.StdEncoding.Encode(dst[:], b[:])
+	for i, char := range dst {
+		if char == '/' {
+			dst[i] = '-'
+		}
+	}
 }
 
 func (c *container) json() []byte {

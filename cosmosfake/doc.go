@@ -30,7 +30,9 @@
 //
 // Facts about the service come from its REST reference and from the source of azcosmos v1.5.0.
 //
-// Not here: queries, patch, stored procedures, bulk (non-atomic batches), offers and throttling, time to live, the
-// AllVersionsAndDeletes feed, starting the feed at a time, feeds of one partition key or of part of a range, split
-// and merge, version 1 hashing, addressing by resource id, Entra ID. Requests for them are answered 400 by name.
+// Not here: queries, patch, stored procedures, triggers and functions, bulk (non-atomic batches), offers, the
+// AllVersionsAndDeletes feed, starting the feed at a time, feeds of one partition key or of part of a range, version 1
+// hashing, Entra ID. Requests for them are refused by name. Split, merge and throttling never happen. Time to live,
+// unique keys and indexing stand in a definition and are not applied; session tokens and throughput of requests are
+// ignored.
 package cosmosfake

@@ -188,6 +188,14 @@ func strip(t testing.TB, document []byte) []byte {
 	return plain
 }
 
+func decode(t testing.TB, res *http.Response, into any) {
+	t.Helper()
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // system is what the service adds to a document.
 type system struct {
 	ID   string `json:"id"`

@@ -1,0 +1,72 @@
+package cosmosfake_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cosmos-almanac/almanac/cosmosfake"
+)
+
+// The emulator must not be what a benchmark of its clients measures.
+
+func BenchmarkBatchUpsert(b *testing.B) {
+	for _, with := range []struct {
+		name   string
+		ledger io.Writer
+	}{{"plain", nil}, {"ledger", io.Discard}} {
+		b.Run(with.name, func(b *testing.B) {
+			s := startServer(b, cosmosfake.Options{Ledger: with.ledger})
+			c := rest{b, s}
+			c.makeOrders(5)
+			filler := strings.Repeat("x", 400)
+			batches := make([]string, 64)
+			for i := range batches {
+				var list []string
+				for j := range 100 {
+					list = append(list, fmt.Sprintf(`{"id":"%d","pk":"k%d","price":12.5,"filler":"%s"}`, j, i, filler))
+				}
+				batches[i] = batchOf(list...)
+			}
+			b.SetBytes(int64(len(batches[0])))
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				c.must(200, "POST", docs, batches[i%64], "x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True",
+					pkH, fmt.Sprintf(`["k%d"]`, i%64), "Prefer", "return=minimal")
+				i++
+			}
+			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "upserts/s")
+		})
+	}
+}
+
+func BenchmarkFeedPage(b *testing.B) {
+	s := startServer(b, cosmosfake.Options{})
+	c := rest{b, s}
+	c.makeOrders(1)
+	filler := strings.Repeat("x", 900)
+	for i := range 20 {
+		var list []string
+		for j := range 100 {
+			list = append(list, fmt.Sprintf(`{"id":"%d.%d","pk":"a","filler":"%s"}`, i, j, filler))
+		}
+		c.must(200, "POST", docs, batchOf(list...), "x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True", pkH, `["a"]`)
+	}
+	size := int64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		res, err := s.Client().Do(c.request("GET", docs, "", "A-IM", "Incremental Feed", rangH, "0", "x-ms-max-item-count", "10000"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if size, err = io.Copy(io.Discard, res.Body); err != nil {
+			b.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(size)
+}
