@@ -115,18 +115,7 @@ func Snapshots(ctx context.Context, root blob.Store, topic, container, incarnati
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots of %s: %w", container, err)
 	}
-	return snapshotsOf(state), nil
-}
-
-func snapshotsOf(state *delta.Snapshot) []string {
-	var names []string
-	for app := range state.Txns {
-		if name, ok := strings.CutPrefix(app, snapshotApp); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return SnapshotNames(state), nil
 }
 
 // baseTries bounds the manifests that are read in search of a base.
@@ -194,4 +183,16 @@ func (m *Manifest) Usable(topic schemas.UUID, point *Point, rules *Rules) error 
 		}
 	}
 	return nil
+}
+
+// SnapshotNames are the points whose snapshots a version of `state` says exist, oldest first.
+func SnapshotNames(state *delta.Snapshot) []string {
+	var names []string
+	for app := range state.Txns {
+		if name, ok := strings.CutPrefix(app, snapshotApp); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
