@@ -94,14 +94,25 @@ func (a *Archiver) Run(ctx context.Context) (err error) {
 	if err := a.open(ctx); err != nil {
 		return errors.Join(err, a.close())
 	}
-	err = a.loop(ctx)
-	if ctx.Err() != nil {
-		grace := time.Duration(shutdownShare * float64(a.config.Service.ShutdownGrace))
-		final, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-		defer cancel()
-		err = a.flushAll(final)
+	work, cancel := a.withGrace(ctx)
+	defer cancel()
+	return errors.Join(a.loop(ctx, work), a.close())
+}
+
+// withGrace is ctx with some time behind its end, in which what is in hand is finished.
+func (a *Archiver) withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	grace := time.Duration(shutdownShare * float64(a.config.Service.ShutdownGrace))
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	timer := make(chan *time.Timer, 1)
+	stop := context.AfterFunc(ctx, func() {
+		timer <- time.AfterFunc(grace, func() { cancel(fmt.Errorf("%v, the archiver's share of service.shutdown_grace, have passed", grace)) })
+	})
+	return work, func() {
+		if !stop() {
+			(<-timer).Stop()
+		}
+		cancel(nil)
 	}
-	return errors.Join(err, a.close())
 }
 
 // open connects, and checks the topics before anything is written.
@@ -162,22 +173,23 @@ func (a *Archiver) background(task func(ctx context.Context)) {
 	})
 }
 
-func (a *Archiver) loop(ctx context.Context) error {
+// loop works until ctx is done, and then commits what it holds.
+func (a *Archiver) loop(ctx, work context.Context) error {
 	for ctx.Err() == nil {
-		if err := a.settle(ctx); err != nil {
+		if err := a.settle(work); err != nil {
 			return err
 		}
-		if err := a.take(ctx, a.poll(ctx)); err != nil {
+		if err := a.take(work, a.poll(ctx)); err != nil {
 			return err
 		}
-		if err := a.flushDue(ctx); err != nil {
+		if err := a.flushDue(work); err != nil {
 			return err
 		}
 		if halt := a.nothingLeft(); halt != nil {
-			return errors.Join(a.flushAll(ctx), fmt.Errorf("every topic partition of this process is halted: %w", halt))
+			return errors.Join(a.flushAll(work), fmt.Errorf("every topic partition of this process is halted: %w", halt))
 		}
 	}
-	return ctx.Err()
+	return a.flushAll(work)
 }
 
 // settle does what the assignment asks for: drops the rows of partitions that were taken away, starts those that were
@@ -278,16 +290,13 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 			a.metrics.lag.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(float64(f.HighWatermark - p.next))
 		}
 	})
-	if ctx.Err() != nil {
-		return nil // Run flushes, and ends
-	}
 	return failed
 }
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
 	for _, record := range records {
 		switch {
-		case p.phase != reading || ctx.Err() != nil:
+		case p.phase != reading:
 			return nil
 		case record.Offset < p.next:
 			continue // behind the place where this partition was to start
@@ -333,21 +342,13 @@ func (a *Archiver) takeRecord(ctx context.Context, t *topic, p *partition, recor
 // flushDue commits what is due by time.
 func (a *Archiver) flushDue(ctx context.Context) error {
 	for _, t := range a.topics {
-		if at, ok := t.cadence.due(); ok && !a.now().Before(at) && ctx.Err() == nil {
+		if at, ok := t.cadence.due(); ok && !a.now().Before(at) {
 			if err := a.flush(ctx, t); err != nil {
-				return endOf(ctx, err)
+				return err
 			}
 		}
 	}
 	return nil
-}
-
-// endOf keeps quiet about an error that only says that ctx is done: Run flushes once more, and ends.
-func endOf(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 func (a *Archiver) flushAll(ctx context.Context) error {
