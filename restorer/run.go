@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,14 +103,16 @@ const listed = 5
 // run makes the target and fills it. It writes nothing when the target holds a document that it would not write itself.
 func (x *execution) run(ctx context.Context, plan *Plan) (*Report, error) {
 	started := time.Now()
-	target, other, err := x.prepare(ctx, plan)
+	target, other, state, err := x.prepare(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
 	there := newSurvey(x.memory, x.spill)
 	defer there.close() // what is left behind are files without names
-	if err := (&surveyor{x.reader, x.wait}).survey(ctx, target, there); err != nil {
-		return nil, err
+	if state != TargetAbsent {
+		if err := (&surveyor{x.reader, x.wait}).survey(ctx, target, there); err != nil {
+			return nil, err
+		}
 	}
 	if there.count > 0 {
 		if err := x.refuseStrangers(ctx, plan, there); err != nil {
@@ -129,29 +132,38 @@ func (x *execution) run(ctx context.Context, plan *Plan) (*Report, error) {
 	return r, nil
 }
 
-// prepare finds the target or makes it, and refuses one that would not be what the plan makes.
-func (x *execution) prepare(ctx context.Context, plan *Plan) (*cosmos.Container, []string, error) {
+// prepare finds the target or makes it, and refuses one that would not be what the plan makes. The state is TargetAbsent
+// when it was certainly made here.
+func (x *execution) prepare(ctx context.Context, plan *Plan) (target *cosmos.Container, other []string, state TargetState, err error) {
 	name := plan.Target.Name
-	for range 2 {
+	for range lagPatience {
 		target, err := findTarget(ctx, x.reader, name)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, "", err
 		}
 		if target != nil {
 			other, err := checkDefinition(plan.Target.Definition, target)
-			return target, other, err
+			return target, other, state, err
 		}
+		if state != "" { // it was made, but is not known everywhere yet
+			if err := x.wait(ctx, readWait); err != nil {
+				return nil, nil, "", err
+			}
+			continue
+		}
+		state = TargetAbsent
 		err = x.writer.CreateContainer(ctx, name.Database, plan.Target.Definition)
 		var refused *cosmos.StatusError
-		if errors.As(err, &refused) && refused.Status == 404 {
-			return nil, nil, missingDatabase(name)
+		switch {
+		case errors.Is(err, cosmos.ErrExists):
+			state = TargetNotEmpty // what stands there counts: an attempt of ours whose answer was lost, or somebody's
+		case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+			return nil, nil, "", missingDatabase(name)
+		case err != nil:
+			return nil, nil, "", err
 		}
-		if err != nil && !errors.Is(err, cosmos.ErrExists) {
-			return nil, nil, err
-		}
-		// What stands there counts, whoever made it: an attempt of ours whose answer was lost, or somebody else.
 	}
-	return nil, nil, fmt.Errorf("create target %s: it was made, but cannot be read; run the same command again", name)
+	return nil, nil, "", fmt.Errorf("create target %s: it was made, but cannot be read; run the same command again", name)
 }
 
 // checkDefinition refuses a container that treats documents differently, and tells what else is not as planned.

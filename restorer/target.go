@@ -83,8 +83,13 @@ func missingDatabase(target Name) error {
 const (
 	pageHint     = 1000 // documents asked for per page
 	readAttempts = 10   // at one page
-	lagWait      = 200 * time.Millisecond
-	lagPatience  = 300 // waits of lagWait for a replica that is behind: one minute
+	readWait     = 200 * time.Millisecond
+
+	// A replica that lags says "nothing new" too early, and no answer may tell. Replicas lag for moments; so every range
+	// is asked again after a moment, twice.
+	confirmations = 2
+	confirmWait   = 300 * time.Millisecond
+	lagPatience   = 300 // waits of readWait for a replica that is known to be behind: one minute
 )
 
 // surveyor reads what stands in a container.
@@ -99,55 +104,69 @@ func (s *surveyor) survey(ctx context.Context, container *cosmos.Container, into
 	if err != nil {
 		return err
 	}
-	for _, r := range ranges {
-		if err := s.surveyRange(ctx, container, r, into); err != nil {
-			return fmt.Errorf("read target %s: %w", container, err)
+	reading := make([]rangeReading, len(ranges))
+	for pass := range 1 + confirmations {
+		if pass > 0 {
+			if err := s.wait(ctx, confirmWait); err != nil {
+				return err
+			}
+		}
+		for i := range reading {
+			r := &reading[i]
+			r.options = cosmos.ReadOptions{Container: container, Range: ranges[i], MaxItems: pageHint, Token: r.options.Token}
+			if err := s.drain(ctx, r, into); err != nil {
+				return fmt.Errorf("read target %s: %w", container, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (s *surveyor) surveyRange(ctx context.Context, container *cosmos.Container, r schemas.FeedRange, into *survey) error {
-	o := cosmos.ReadOptions{Container: container, Range: r, MaxItems: pageHint}
-	var newest schemas.LSN // that any replica reported: one that lags says "nothing new" too early
-	var scan schemas.Document
-	var body []byte
+// rangeReading is how far a range was read.
+type rangeReading struct {
+	options cosmos.ReadOptions
+	newest  schemas.LSN // that any replica reported
+	scan    schemas.Document
+	body    []byte
+}
+
+// drain reads a range until nothing is new on a replica that is not known to lag.
+func (s *surveyor) drain(ctx context.Context, r *rangeReading, into *survey) error {
 	for lagging := 0; ; {
-		page, err := s.read(ctx, o)
+		page, err := s.read(ctx, r.options)
 		if err != nil {
 			return err
 		}
-		newest = max(newest, page.Session.Newest)
-		o.Token = page.Token
+		r.newest = max(r.newest, page.Session.Newest)
+		r.options.Token = page.Token
 		for _, item := range page.Items {
-			if body, err = addItem(into, container.Key, &scan, item, body); err != nil {
+			if err := r.add(item, into); err != nil {
 				return err
 			}
 		}
 		switch {
 		case !page.NotModified:
 			continue
-		case !page.Positioned || page.Position >= newest:
+		case !page.Positioned || page.Position >= r.newest:
 			return nil
 		}
 		if lagging++; lagging > lagPatience {
-			return fmt.Errorf("range %s: a replica stays behind at %s, newest is %s; try again", r, page.Position, newest)
+			return fmt.Errorf("range %s: a replica stays behind at %s, newest is %s; try again", r.options.Range, page.Position, r.newest)
 		}
-		if err := s.wait(ctx, lagWait); err != nil {
+		if err := s.wait(ctx, readWait); err != nil {
 			return err
 		}
 	}
 }
 
-func addItem(into *survey, key schemas.KeyDefinition, scan *schemas.Document, item, buffer []byte) ([]byte, error) {
-	body, err := schemas.AppendWithoutSystem(buffer[:0], item)
-	if err != nil {
-		return body, err
+func (r *rangeReading) add(item []byte, into *survey) (err error) {
+	if r.body, err = schemas.AppendWithoutSystem(r.body[:0], item); err != nil {
+		return err
 	}
-	if err := scan.Scan(key, item); err != nil {
-		return body, fmt.Errorf("a document that no restore writes stands in it: %w", err)
+	if err := r.scan.Scan(r.options.Container.Key, item); err != nil {
+		return fmt.Errorf("a document that no restore writes stands in it: %w", err)
 	}
-	return body, into.add(scan.Key, scan.ID, scan.LSN, body)
+	return into.add(r.scan.Key, r.scan.ID, r.scan.LSN, r.body)
 }
 
 // read reads one page, and again when the service or the network is in trouble.
@@ -157,7 +176,7 @@ func (s *surveyor) read(ctx context.Context, o cosmos.ReadOptions) (*cosmos.Page
 		if err == nil || attempt == readAttempts || ctx.Err() != nil || !mayPass(err) {
 			return page, err
 		}
-		if err := s.wait(ctx, time.Duration(attempt)*lagWait); err != nil {
+		if err := s.wait(ctx, time.Duration(attempt)*readWait); err != nil {
 			return nil, err
 		}
 	}

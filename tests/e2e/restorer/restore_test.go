@@ -38,6 +38,7 @@ func corpus() []string {
 }
 
 func TestRestoreIsExact(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, shop())
 	w.write(corpus()...)
 	for i := range 300 {
@@ -99,6 +100,7 @@ func TestRestoreIsExact(t *testing.T) {
 }
 
 func TestRestoreOfHierarchicalKeys(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, harness.Container{Database: "shop", ID: "carts", Key: []string{"/tenant", "/user/id"}, Ranges: 4, Deletes: "none"})
 	w.write(
 		`["a",{}]`, `{"id":"1","tenant":"a"}`, `[{},{}]`, `{"id":"1"}`, `["a",7]`, `{"id":"1","tenant":"a","user":{"id":7.0}}`,
@@ -113,6 +115,7 @@ func TestRestoreOfHierarchicalKeys(t *testing.T) {
 }
 
 func TestTargetThatExists(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, shop())
 	w.write(`["a"]`, `{"id":"1","k":"a"}`, `["b"]`, `{"id":"2","k":"b"}`)
 	point := w.archive(0)
