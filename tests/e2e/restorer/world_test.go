@@ -289,9 +289,30 @@ func (w *world) run(args ...string) outcome {
 
 func (w *world) runContext(ctx context.Context, args ...string) outcome {
 	w.t.Helper()
+	return w.runIn(ctx, restorer.Program(), args...)
+}
+
+// runProgram runs another program in this process.
+func (w *world) runProgram(program service.Program, args ...string) outcome {
+	w.t.Helper()
+	return w.runIn(w.t.Context(), program, args...)
+}
+
+func (w *world) runIn(ctx context.Context, program service.Program, args ...string) outcome {
+	w.t.Helper()
 	var out, errs bytes.Buffer
-	code := service.Run(ctx, restorer.Program(), append(args, "--config", w.config), nil, service.Streams{Out: &out, Err: &errs})
+	code := service.Run(ctx, program, append(args, "--config", w.config), nil, service.Streams{Out: &out, Err: &errs})
 	return outcome{code, out.String(), errs.String()}
+}
+
+func (w *world) replaceConfig(old, with string) {
+	w.t.Helper()
+	text, err := os.ReadFile(w.config)
+	w.must(err)
+	if !bytes.Contains(text, []byte(old)) {
+		w.t.Fatalf("got no %q in almanac.yaml", old)
+	}
+	w.must(os.WriteFile(w.config, bytes.ReplaceAll(text, []byte(old), []byte(with)), 0o600))
 }
 
 // want fails the test unless the command ended so and said all of these words.
