@@ -62,9 +62,10 @@ const (
 	fetchBytes          = 4 << 20
 	fetchPartitionBytes = 1 << 20
 	fetches             = 2
+	fetchWait           = 500 * time.Millisecond // a partition that is added waits for the fetch that is under way
 
 	pollMost      = time.Second     // without an event
-	haltInterval  = 5 * time.Second // between looks at the halts of owned partitions
+	haltInterval  = 5 * time.Second // at most, between looks at the halts of owned partitions
 	shutdownShare = 0.8             // of service.shutdown_grace that the last flush may take
 )
 
@@ -125,6 +126,7 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.MaxConcurrentFetches(fetches),
+		kgo.FetchMaxWait(fetchWait),
 	)...)
 	if err != nil {
 		return fmt.Errorf("make kafka client: %w", err)
@@ -226,7 +228,7 @@ func (a *Archiver) settle(ctx context.Context) error {
 
 // lookAtHalts lets halted partitions start again now and then: start finds out whether the halt still stands.
 func (a *Archiver) lookAtHalts() {
-	if a.now().Sub(a.looked) < haltInterval {
+	if a.now().Sub(a.looked) < min(haltInterval, a.config.Archiver.FlushInterval) {
 		return
 	}
 	a.looked = a.now()
@@ -257,7 +259,7 @@ func (a *Archiver) nothingLeft() (halt *schemas.Halt) {
 
 // poll waits for records, for a change of the assignment, or until a flush is due.
 func (a *Archiver) poll(ctx context.Context) kgo.Fetches {
-	wait := pollMost
+	wait := min(pollMost, a.config.Archiver.FlushInterval)
 	for _, t := range a.topics {
 		if at, ok := t.cadence.due(); ok {
 			wait = min(wait, at.Sub(a.now()))

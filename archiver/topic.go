@@ -140,8 +140,13 @@ func (a *Archiver) haltPartition(ctx context.Context, t *topic, p *partition, re
 	return nil
 }
 
+// noteHalt says so once, however often the halt is found.
 func (a *Archiver) noteHalt(t *topic, p *partition, halt *schemas.Halt) {
+	known := p.halt
 	p.phase, p.halt = halted, halt
+	if known != nil && *known == *halt {
+		return
+	}
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(1)
 	a.log.Error("topic partition is halted; the others go on", slog.String("unit", halt.Unit), slog.String("reason", halt.Reason),
 		slog.String("evidence", halt.Evidence), slog.Time("since", halt.Since))

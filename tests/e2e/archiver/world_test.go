@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -73,6 +72,11 @@ func newWorld(t *testing.T) *world {
 
 // startKafka starts an empty cluster; the archive stays as it is.
 func (w *world) startKafka() {
+	w.t.Helper()
+	w.startKafkaWith(partitions)
+}
+
+func (w *world) startKafkaWith(partitions int32) {
 	w.t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(100*time.Millisecond))
 	if err != nil {
@@ -343,12 +347,3 @@ func exitCode(err error) int {
 }
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
-
-func sortedPlaces(m map[place]sentRecord) []place {
-	return slices.SortedFunc(maps.Keys(m), func(a, b place) int {
-		if a.partition != b.partition {
-			return int(a.partition - b.partition)
-		}
-		return int(a.offset - b.offset)
-	})
-}
