@@ -101,14 +101,14 @@ func (c *counts) units() float64 {
 const listed = 5
 
 // run makes the target and fills it. It writes nothing when the target holds a document that it would not write itself.
-func (x *execution) run(ctx context.Context, plan *Plan) (*Report, error) {
+func (x *execution) run(ctx context.Context, plan *Plan) (report *Report, err error) {
 	started := time.Now()
 	target, other, state, err := x.prepare(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
 	there := newSurvey(x.memory, x.spill)
-	defer there.close() // what is left behind are files without names
+	defer func() { err = errors.Join(err, there.close()) }()
 	if state != TargetAbsent {
 		if err := (&surveyor{x.reader, x.wait}).survey(ctx, target, there); err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func checkDefinition(definition []byte, target *cosmos.Container) (other []strin
 
 // refuseStrangers lets only documents stand in the target that the run would write (INV-7).
 func (x *execution) refuseStrangers(ctx context.Context, plan *Plan, there *survey) error {
-	c, err := compareSurvey(ctx, x.content, there, listed)
+	c, err := compareSurvey(ctx, x.content, there, listing{listed, []Kind{Extra, Different}})
 	if err != nil {
 		return err
 	}
@@ -190,19 +190,13 @@ func (x *execution) refuseStrangers(ctx context.Context, plan *Plan, there *surv
 	}
 	var names []string
 	for _, d := range c.Differences {
-		if d.Kind != Missing {
-			names = append(names, fmt.Sprintf("%s %q (%s)", d.Key, d.ID, d.Kind))
-		}
+		names = append(names, fmt.Sprintf("%s %q (%s)", d.Key, d.ID, d.Kind))
 	}
-	text := ""
-	if len(names) > 0 {
-		text = ", such as " + strings.Join(names, ", ")
-	}
-	return usage("target %s is not empty: %d documents in it are not those of point %s%s; nothing was written; give another name by --to",
-		plan.Target.Name, c.Extra+c.Different, plan.Point.Name, text)
+	return usage("target %s is not empty: %d documents in it are not those of point %s, such as %s; nothing was written; give another name by --to",
+		plan.Target.Name, c.Extra+c.Different, plan.Point.Name, strings.Join(names, ", "))
 }
 
-func compareSurvey(ctx context.Context, content content, there *survey, limit int) (*Comparison, error) {
+func compareSurvey(ctx context.Context, content content, there *survey, list listing) (*Comparison, error) {
 	docs, err := content(ctx)
 	if err != nil {
 		return nil, err
@@ -211,7 +205,7 @@ func compareSurvey(ctx context.Context, content content, there *survey, limit in
 	if err != nil {
 		return nil, errors.Join(err, docs.close())
 	}
-	c, err := compare(ctx, docs, have, limit)
+	c, err := compare(ctx, docs, have, list)
 	return c, errors.Join(err, docs.close())
 }
 

@@ -36,7 +36,7 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 	var c *Comparison
 	if err == nil {
 		err = s.withBase(base, func(base *archive.Manifest) error {
-			c, err = compareSurvey(ctx, s.content(point, base), there, limit)
+			c, err = compareSurvey(ctx, s.content(point, base), there, listing{limit, []Kind{Missing, Extra, Different}})
 			return err
 		})
 	}
