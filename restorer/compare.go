@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 )
 
 // document is one of a point's content: Key is the canonical JSON array of its partition key, Body the user's bytes.
@@ -168,3 +169,19 @@ func (o *ordered) next() (*document, error) {
 }
 
 func (o *ordered) close() error { return o.inner.close() }
+
+// counted tells how many documents came.
+type counted struct {
+	inner documents
+	n     atomic.Int64
+}
+
+func (c *counted) next() (*document, error) {
+	doc, err := c.inner.next()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return doc, err
+}
+
+func (c *counted) close() error { return c.inner.close() }

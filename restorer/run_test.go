@@ -111,9 +111,9 @@ func documentsOf(n int) []string {
 	return docs
 }
 
-func (a *account) execution(t *testing.T, docs []string, progress *strings.Builder) *execution {
+func (a *account) execution(t *testing.T, docs []string, out *strings.Builder) *execution {
 	return &execution{
-		reader: a, writer: a, wait: sleep, memory: 1 << 20, spill: t.TempDir(), concurrency: 4, progress: progress, every: time.Second,
+		reader: a, writer: a, wait: sleep, memory: 1 << 20, spill: t.TempDir(), concurrency: 4, progress: progress{out, time.Second},
 		content: func(context.Context) (documents, error) { return &list{docs: docs}, nil },
 	}
 }
@@ -123,8 +123,8 @@ func TestRunFillsTheTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
 		a.pages = 3
-		var progress strings.Builder
-		r, err := a.execution(t, documentsOf(40), &progress).run(t.Context(), planned())
+		var told strings.Builder
+		r, err := a.execution(t, documentsOf(40), &told).run(t.Context(), planned())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,8 +139,8 @@ func TestRunFillsTheTarget(t *testing.T) {
 		if a.most != 4 || len(a.documents["copy"]) != 40 {
 			t.Errorf("got %d documents, %d at once, want 40 and 4", len(a.documents["copy"]), a.most)
 		}
-		if lines := strings.Count(progress.String(), "\n"); lines < 9 || lines > 11 || !strings.Contains(progress.String(), " RU, throttled ") {
-			t.Errorf("got progress\n%s", progress.String())
+		if lines := strings.Count(told.String(), "\n"); lines < 9 || lines > 11 || !strings.Contains(told.String(), " RU, throttled ") {
+			t.Errorf("got progress\n%s", told.String())
 		}
 	})
 }
@@ -156,15 +156,15 @@ func TestRunFailsAndGoesOn(t *testing.T) {
 			}
 			return cosmos.Written{}, nil
 		}
-		var progress strings.Builder
-		if _, err := a.execution(t, documentsOf(40), &progress).run(t.Context(), planned()); !errors.Is(err, broken) || errors.Is(err, context.Canceled) {
+		var told strings.Builder
+		if _, err := a.execution(t, documentsOf(40), &told).run(t.Context(), planned()); !errors.Is(err, broken) || errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want %v alone", err, broken)
 		}
 		if n := len(a.documents["copy"]); n < 8 || n > 12 {
 			t.Errorf("got %d documents after a failure at the 10th, want about as many", n)
 		}
 		a.create = nil
-		r, err := a.execution(t, documentsOf(40), &progress).run(t.Context(), planned())
+		r, err := a.execution(t, documentsOf(40), &told).run(t.Context(), planned())
 		if err != nil || r.Documents != 40 || r.AlreadyThere == 0 || len(a.documents["copy"]) != 40 {
 			t.Errorf("got %+v, %v and %d documents, want all 40, some of them there already", r, err, len(a.documents["copy"]))
 		}
