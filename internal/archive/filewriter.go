@@ -29,7 +29,7 @@ const (
 // no file. A FileWriter is for one file and one goroutine.
 type FileWriter struct {
 	out     *countingWriter
-	file    *parquet.Writer
+	file    *parquet.GenericWriter[any]
 	fields  []field
 	columns []*parquet.ColumnWriter
 	stats   FileStats
@@ -44,7 +44,7 @@ type FileWriter struct {
 }
 
 // NewFileWriter begins a file with these columns (schemas.ChangeColumns, schemas.StateColumns), which stand in it in this
-// order. A new parquet.Writer per file, because in parquet-go v0.32.0 a Reset makes all sorting columns of the footer
+// order. A new writer per file, because in parquet-go v0.32.0 a Reset makes all sorting columns of the footer
 // point at column 0.
 func NewFileWriter(w io.Writer, columns []schemas.Column) (*FileWriter, error) {
 	return NewFileWriterFor(w, columns, rowGroupBytes)
@@ -67,7 +67,7 @@ func NewFileWriterFor(w io.Writer, columns []schemas.Column, raw int64) (*FileWr
 	if err != nil {
 		return nil, err
 	}
-	f.file = parquet.NewWriter(out, options...)
+	f.file = parquet.NewGenericWriter[any](out, options...)
 	f.columns = f.file.ColumnWriters()
 	f.values = make([][]parquet.Value, len(f.fields))
 	for i := range f.values {
