@@ -13,6 +13,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -31,7 +32,7 @@ type Topic struct {
 
 // NewTopic begins a topic of that name in the archive.
 func NewTopic(ctx context.Context, root blob.Store, name string) (*Topic, error) {
-	identity, err := archive.IdentifyTopic(ctx, root, name)
+	identity, err := topicid.Identify(ctx, root, name)
 	if err != nil {
 		return nil, err
 	}
