@@ -11,6 +11,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -24,9 +25,9 @@ type Changes struct {
 }
 
 // OpenChanges reads the newest version of a topic's table. A topic of which nothing was archived yet is a table without
-// files; one that nobody identified yet is ErrNoTopic. root is the archive's.
+// files; one that nobody identified yet is topicid.ErrNoTopic. root is the archive's.
 func OpenChanges(ctx context.Context, root blob.Store, topic string) (*Changes, error) {
-	identity, err := ReadTopic(ctx, root, topic)
+	identity, err := topicid.Read(ctx, root, topic)
 	if err != nil {
 		return nil, err
 	}
