@@ -29,6 +29,9 @@ type Options struct {
 	Broker map[string]string
 }
 
+// restoredRanges is the number of physical ranges of a container that a restore makes.
+const restoredRanges = 5
+
 // Stack is the emulators, an empty archive and almanac.yaml. The caller starts the programs, and closes it.
 type Stack struct {
 	Dir     string
@@ -67,7 +70,7 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	if s.ledger, err = os.OpenFile(s.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
 		return err
 	}
-	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger}); err != nil {
+	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger, Ranges: restoredRanges}); err != nil {
 		return err
 	}
 	certificate := filepath.Join(s.Dir, "emulator.pem")

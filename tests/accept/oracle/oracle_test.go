@@ -81,6 +81,7 @@ func TestDefectsAreFound(t *testing.T) {
 		{"a generation without a mark", "marks", func(w *world) { w.find("a", 1).Generation = 11 }},
 		{"a mark of an unknown incarnation", "marks", func(w *world) { w.at(low, 10, 3).Incarnation = "R2" }},
 
+		{"a name of another vector", "points", func(w *world) { w.point.Name = w.point.Name[:21] + "00000000" }},
 		{"cuts that leave a hole", "points", func(w *world) { w.point.Cuts = w.point.Cuts[:1] }},
 		{"cuts that overlap", "points", func(w *world) { w.point.Cuts = append(w.point.Cuts, w.point.Cuts[1]) }},
 		{"a cut without a mark", "points", func(w *world) { w.point.Cuts[0].LSN = 2 }},
