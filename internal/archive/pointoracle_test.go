@@ -21,20 +21,19 @@ type oraclePoint struct {
 }
 
 func (o oracle) points() []oraclePoint {
-	var times []time.Time
+	times := map[string][]time.Time{}
 	var incarnations []string
 	for _, m := range o.h.marks {
-		times = append(times, m.what.Latest)
+		times[m.what.Incarnation] = append(times[m.what.Incarnation], m.what.Latest)
 		incarnations = append(incarnations, m.what.Incarnation)
 	}
-	slices.SortFunc(times, time.Time.Compare)
 	slices.Sort(incarnations)
 	var out []oraclePoint
 	for _, incarnation := range slices.Compact(incarnations) {
 		seen := map[string]bool{}
-		for _, at := range times {
+		for _, at := range times[incarnation] {
 			p, ok := o.at(incarnation, at)
-			if ok && !seen[p.name] {
+			if ok && !seen[p.name] && p.latest.Equal(at) {
 				seen[p.name] = true
 				out = append(out, p)
 			}
