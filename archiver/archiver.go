@@ -215,6 +215,7 @@ func (a *Archiver) settle(ctx context.Context) error {
 			if p.phase != idle && owned[topicPartition{t.name, p.number}] != p.epoch {
 				a.restart(t, p)
 				p.phase = idle
+				a.metrics.left(t.name, p.number)
 			}
 		}
 	}
@@ -286,7 +287,13 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 	var failed error
 	fetched.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := a.byName[f.Topic]
-		if failed != nil || t == nil {
+		if failed != nil {
+			return
+		}
+		if t == nil { // an error of the client as a whole; that a poll has ended is none
+			if f.Err != nil && !errors.Is(f.Err, context.Canceled) && !errors.Is(f.Err, context.DeadlineExceeded) {
+				failed = fmt.Errorf("fetch: %w", f.Err)
+			}
 			return
 		}
 		p := t.partition(f.Partition)

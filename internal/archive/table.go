@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -156,5 +158,23 @@ func ChangeFile(container string, now time.Time, id schemas.UUID) (path string, 
 	return path, map[string]string{"container": container, "date": date}
 }
 
-// escapeValue writes a partition value as a folder's name.
-func escapeValue(value string) string { return url.PathEscape(value) }
+// longestValue bounds a partition value in a path; a store takes 255 bytes per segment.
+const longestValue = 200
+
+// escapeValue writes a partition value as a part of a folder's name. Names that are too long are cut and told apart by a
+// hash: readers take the value from the log, never from the path.
+func escapeValue(value string) string {
+	escaped := url.PathEscape(value)
+	if len(escaped) <= longestValue {
+		return escaped
+	}
+	sum := sha256.Sum256([]byte(value))
+	cut := longestValue - 17
+	for i := 1; i <= 2; i++ { // not within %XX
+		if escaped[cut-i] == '%' {
+			cut -= i
+			break
+		}
+	}
+	return escaped[:cut] + "~" + hex.EncodeToString(sum[:8])
+}

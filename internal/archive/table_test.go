@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync"
@@ -54,6 +55,25 @@ func TestChangeFile(t *testing.T) {
 		if err := blob.CheckName(path); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestLongContainerNames: two names of the greatest length make paths that every store takes, and differ.
+func TestLongContainerNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, container := range []string{
+		strings.Repeat("d", 255) + "." + strings.Repeat("c", 255), strings.Repeat("d", 255) + "." + strings.Repeat("c", 254),
+		strings.Repeat("ü", 255) + ".c", "x" + strings.Repeat("ü", 255) + ".c", "xy" + strings.Repeat("ü", 255) + ".c",
+	} {
+		path, values := ChangeFile(container, time.Now(), schemas.UUID{})
+		if err := blob.CheckName("topic/changes/" + path); err != nil {
+			t.Error(err)
+		}
+		folder, _, _ := strings.Cut(path, "/")
+		if _, err := url.PathUnescape(folder); err != nil || seen[folder] || values["container"] != container {
+			t.Errorf("got folder %s (%v) want one of its own, well escaped", folder, err)
+		}
+		seen[folder] = true
 	}
 }
 
