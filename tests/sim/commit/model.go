@@ -17,6 +17,7 @@ import "fmt"
 // Guard is one rule that can be left out.
 type Guard string
 
+// The guards.
 const (
 	None       Guard = ""
 	CAS        Guard = "a span begins where its partition stands in the version just below"
