@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -184,6 +185,27 @@ func (s *Stack) Spawn(name, program string, args []string, env ...string) (*Proc
 	}
 	s.processes = append(s.processes, p)
 	return p, p.Start()
+}
+
+// Process is the one that was spawned under the name.
+func (s *Stack) Process(name string) *Process {
+	for _, p := range s.processes {
+		if p.Name == name {
+			return p
+		}
+	}
+	panic("no process " + name)
+}
+
+// Stop asks all processes to end, at once, and waits for them.
+func (s *Stack) Stop(ctx context.Context) error {
+	errs := make([]error, len(s.processes))
+	var wg sync.WaitGroup
+	for i, p := range s.processes {
+		wg.Go(func() { errs[i] = p.Stop(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Run runs a program to its end. An exit code is no error of Run.
