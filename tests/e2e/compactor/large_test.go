@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,93 +22,12 @@ import (
 )
 
 const (
-	topic      = "cosmos.shop.products"
-	shop       = "shop.products"
-	generation = schemas.Generation(1_795_168_800_000)
+	shop  = archivetest.LargeContainer
 )
 
-// large is an archive of documents with one mark over them.
-type large struct {
-	root  string
-	topic *archivetest.Topic
-	rng   *rand.Rand
-	lsn   schemas.LSN
-	raw   int64
-}
-
-func newLarge(ctx context.Context, folder string, seed uint64) (*large, error) {
-	store, err := dir.New(folder, dir.Options{})
-	if err != nil {
-		return nil, err
-	}
-	top, err := archivetest.NewTopic(ctx, store, topic)
-	return &large{root: folder, topic: top, rng: rand.New(rand.NewPCG(seed, 0))}, err
-}
-
-// file archives one file: of n documents those that chance picks, with bodies of about size bytes. Every document of the
-// container is in it with the given probability.
-func (l *large) file(ctx context.Context, n int, share float64, size int) error {
-	return l.topic.FlushSorted(ctx, 0, shop, func(yield func(archive.Row) bool) {
-		for i := range n {
-			if l.rng.Float64() >= share {
-				continue
-			}
-			l.lsn++
-			row := l.row(i, size)
-			l.raw += row.Size()
-			if !yield(row) {
-				return
-			}
-		}
-	})
-}
-
-func (l *large) row(i, size int) archive.Row {
-	deleted := l.rng.IntN(50) == 0
-	noise := make([]byte, size/2+l.rng.IntN(size/2+1))
-	for j := range noise {
-		noise[j] = "0123456789abcdefghijklmnopqrstuvwxyz -_.,;:ABCDEFGHIJKLMNOPQRSTU"[l.rng.IntN(64)]
-	}
-	id := fmt.Sprintf("document-%07d", i)
-	return archive.Row{
-		PartitionKey: fmt.Appendf(nil, `["customer-%06d"]`, i/10), ID: []byte(id), Op: schemas.OpUpserted,
-		TS: 1_795_168_800_000_000 + int64(l.lsn), Generation: generation, Order: schemas.Order{LSN: l.lsn},
-		EPK: fmt.Appendf(nil, "%032X", i/10), Incarnation: []byte("inc=="), RID: fmt.Appendf(nil, "AbCdEf%09dAAAA==", i),
-		ETag:     fmt.Appendf(nil, `"%08x-0000-0d00-0000-%012x"`, i, l.lsn),
-		Document: fmt.Appendf(nil, `{"id":%q,"deleted":%v,"lsn":%d,"text":%q}`, id, deleted, l.lsn, noise),
-	}
-}
-
-// mark ends the archive with a definition and a mark.
-func (l *large) mark(ctx context.Context) error {
-	definition := l.topic.Publish(1, schemas.ControlContainer, archive.Row{
-		PartitionKey: schemas.ControlKey(schemas.OpDefinition, shop, schemas.FeedRange{}), ID: []byte(shop), Op: schemas.OpDefinition,
-		Incarnation: []byte("inc=="), Document: []byte(`{"id":"products","partitionKey":{"paths":["/pk"],"kind":"Hash","version":2}}`),
-	})
-	changes, err := l.topic.Changes(ctx)
-	if err != nil {
-		return err
-	}
-	offsets := changes.Offsets()
-	offsets.Raise(1, definition)
-	latest := time.Date(2026, 11, 20, 10, 0, 0, int(999*time.Millisecond), time.UTC).Add(time.Duration(l.lsn) * time.Second)
-	value, err := json.Marshal(schemas.Mark{
-		Container: shop, Incarnation: "inc==", Range: schemas.WholeRange(), Mode: schemas.LatestVersion, Generation: generation,
-		Basis: schemas.BasisComplete, LSN: l.lsn, Newest: l.lsn, Drained: true, Latest: latest, CompleteTo: latest.Add(-11 * time.Second), Offsets: offsets,
-	})
-	if err != nil {
-		return err
-	}
-	l.topic.Publish(1, schemas.ControlContainer, archive.Row{
-		PartitionKey: schemas.ControlKey(schemas.OpMark, shop, schemas.WholeRange()), ID: []byte(shop), Op: schemas.OpMark,
-		Incarnation: []byte("inc=="), Document: value,
-	})
-	return l.topic.Flush(ctx)
-}
-
 // expect is the number of documents that the last row of each leaves.
-func expect(ctx context.Context, l *large) (int64, error) {
-	changes, err := l.topic.Changes(ctx)
+func expect(ctx context.Context, l *archivetest.Large) (int64, error) {
+	changes, err := l.Topic.Changes(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -259,27 +177,27 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		memory int64
-		make   func(ctx context.Context, l *large) error
+		make   func(ctx context.Context, l *archivetest.Large) error
 	}{
-		{"large files", 64 * MiB, func(ctx context.Context, l *large) error {
+		{"large files", 64 * MiB, func(ctx context.Context, l *archivetest.Large) error {
 			for range 6 {
-				if err := l.file(ctx, 110_000, 0.5, 1000); err != nil {
+				if err := l.File(ctx, 110_000, 0.5, 1000); err != nil {
 					return err
 				}
 			}
 			return nil
 		}},
-		{"many small files", 64 * MiB, func(ctx context.Context, l *large) error {
+		{"many small files", 64 * MiB, func(ctx context.Context, l *archivetest.Large) error {
 			for range 300 {
-				if err := l.file(ctx, 20_000, 0.02, 2000); err != nil {
+				if err := l.File(ctx, 20_000, 0.02, 2000); err != nil {
 					return err
 				}
 			}
 			return nil
 		}},
-		{"large documents", 64 * MiB, func(ctx context.Context, l *large) error {
+		{"large documents", 64 * MiB, func(ctx context.Context, l *archivetest.Large) error {
 			for range 12 {
-				if err := l.file(ctx, 30, 0.5, 2*MiB); err != nil {
+				if err := l.File(ctx, 30, 0.5, 2*MiB); err != nil {
 					return err
 				}
 			}
@@ -288,15 +206,18 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := t.Context()
-			l, err := newLarge(ctx, t.TempDir(), 1)
+			root := t.TempDir()
+			store, err := dir.New(root, dir.Options{})
+			must(t, err)
+			l, err := archivetest.NewLarge(ctx, store, 1)
 			must(t, err)
 			must(t, c.make(ctx, l))
-			must(t, l.mark(ctx))
+			must(t, l.Mark(ctx))
 			want, err := expect(ctx, l)
 			must(t, err)
-			r, peak := run(t, program, l.root, strconv.FormatInt(c.memory, 10))
+			r, peak := run(t, program, root, strconv.FormatInt(c.memory, 10))
 			t.Logf("%d MiB of rows, %d documents of %d MiB in %d files, %v; memory %d MiB, peak RSS %d MiB",
-				l.raw/MiB, r.Rows, r.Bytes/MiB, r.Files, r.Took.Round(time.Millisecond), c.memory/MiB, peak/MiB)
+				l.Raw/MiB, r.Rows, r.Bytes/MiB, r.Files, r.Took.Round(time.Millisecond), c.memory/MiB, peak/MiB)
 			if r.Rows != want {
 				t.Errorf("got %d documents want %d", r.Rows, want)
 			}
