@@ -27,6 +27,9 @@ const (
 	dialTimeout = 5 * time.Second
 	// Topic gives brokers this long to answer before it calls them unreachable.
 	topicTimeout = 8 * time.Second
+
+	// rebalanceLeast is enough to join again, which takes a heartbeat.
+	rebalanceLeast = 3 * time.Second
 )
 
 // ClientOptions are the options that every client has: whom to ask and how to log.
@@ -45,7 +48,9 @@ func ClientOptions(cfg config.Kafka, log *slog.Logger) []kgo.Opt {
 	return options
 }
 
-// GroupOptions make a client a member of group on topics. Offsets are never committed by it.
+// GroupOptions make a client a member of group on topics. Offsets are never committed by it. Nobody is waited for when
+// partitions move (the fences are checkpoints and the table), so a rebalance need not be patient with the members that
+// died in it: with the client's default of a minute one kill -9 would stop the whole group for as long.
 func GroupOptions(cfg config.Kafka, group string, topics ...string) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumerGroup(group),
@@ -53,7 +58,7 @@ func GroupOptions(cfg config.Kafka, group string, topics ...string) []kgo.Opt {
 		kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(cfg.SessionTimeout),
-		kgo.RebalanceTimeout(max(cfg.SessionTimeout, 10*time.Second)),
+		kgo.RebalanceTimeout(max(cfg.SessionTimeout, rebalanceLeast)),
 		kgo.HeartbeatInterval(min(cfg.SessionTimeout/5, 3*time.Second)),
 	}
 }
