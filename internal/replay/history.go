@@ -46,7 +46,7 @@ func (v *Versions) open(ctx context.Context, changes *archive.Changes, container
 			return err
 		}
 		if stats.overlaps(&key, &key) {
-			sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size), open: func(ctx context.Context) (cursor, error) {
+			sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size, stats.Rows), open: func(ctx context.Context) (cursor, error) {
 				return openChangeFile(ctx, changes, file, archive.Columns{}, judge)
 			}})
 		}

@@ -34,14 +34,18 @@ type entry struct {
 	stripped bool // its document is gone, because another one of the same document is known to be later
 }
 
-// What an open Parquet file costs: its windows and one page of every column. Small files are held whole, raw.
+// What an open Parquet file costs: its windows and one page of every column. Of a small file the pages are all of it, raw;
+// of one with large documents a page is above the usual size by a document.
 const (
 	fileCost      = 160 << 10
 	fileCostLimit = 9 << 20
-	rawPerByte    = 6 // of a compressed file, roughly
+	rawPerByte    = 6       // of a compressed file, roughly
+	largest       = 2 << 20 // a document, in bytes
 )
 
-func costOf(size int64) int64 { return min(fileCost+rawPerByte*size, fileCostLimit) }
+func costOf(size, rows int64) int64 {
+	return min(fileCost+rawPerByte*size, fileCostLimit+rawPerByte*min(size/max(1, rows), largest))
+}
 
 // changeSources are the files of `changes` that may hold members within the bounds.
 func changeSources(opts *Options, want archive.Columns, member *membership) ([]source, error) {
@@ -54,7 +58,7 @@ func changeSources(opts *Options, want archive.Columns, member *membership) ([]s
 		if !stats.overlaps(opts.From, opts.To) || !stats.mayHoldMembers(opts) {
 			continue
 		}
-		sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size), open: func(ctx context.Context) (cursor, error) {
+		sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size, stats.Rows), open: func(ctx context.Context) (cursor, error) {
 			return openChangeFile(ctx, opts.Changes, file, want, member.judge)
 		}})
 	}
@@ -63,6 +67,7 @@ func changeSources(opts *Options, want archive.Columns, member *membership) ([]s
 
 // fileStats are the bounds of a file in the table's log. A bound that is missing bounds nothing.
 type fileStats struct {
+	Rows     int64  `json:"numRecords"`
 	Least    bounds `json:"minValues"`
 	Greatest bounds `json:"maxValues"`
 }
@@ -179,7 +184,7 @@ func baseSource(opts *Options) (source, bool) {
 		if !before && !after {
 			b.files = append(b.files, file)
 			s.size += file.Size
-			s.cost = max(s.cost, costOf(file.Size))
+			s.cost = max(s.cost, costOf(file.Size, file.Rows))
 		}
 	}
 	prefix := schemas.StatePrefix(opts.Changes.Topic, opts.Point.Container, opts.Point.Incarnation)
