@@ -168,6 +168,22 @@ func (s *Stack) Ends(ctx context.Context, topic string) (map[int32]int64, error)
 	return ends, nil
 }
 
+// Forget lets the broker delete the records of a topic up to and including the offsets.
+func (s *Stack) Forget(ctx context.Context, topic string, last map[int32]int64) error {
+	offsets := kadm.Offsets{}
+	for partition, offset := range last {
+		offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset + 1})
+	}
+	deleted, err := s.admin.DeleteRecords(ctx, offsets)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete records of topic %s: %w", topic, err)
+	}
+	return nil
+}
+
 func (s *Stack) environ(extra ...string) []string {
 	env := append(os.Environ(), "ALMANAC_CONFIG="+s.Config, "COSMOS_KEY="+s.Cosmos.Key(), "NO_COLOR=1")
 	return append(env, extra...)
