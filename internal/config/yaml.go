@@ -274,7 +274,7 @@ func (l *loader) describe(node ast.Node) string {
 	case *ast.NullNode:
 		return "has no value"
 	case *ast.MappingNode, *ast.MappingValueNode:
-		return "is a mapping"
+		return "is a mapping (text with a colon may need quotation marks)"
 	case *ast.SequenceNode:
 		return "is a list"
 	case *ast.BoolNode:
