@@ -96,7 +96,8 @@ func (p *Process) Kill() {
 	<-ended
 }
 
-// Stop asks for the end (SIGTERM) and waits for it; when the context ends first it kills.
+// Stop asks for the end (SIGTERM) and waits for it; when the context ends first it kills, after the process had a moment
+// to write down what it was doing (SIGQUIT: the Go runtime dumps all goroutines into the log).
 func (p *Process) Stop(ctx context.Context) error {
 	cmd, ended := p.life()
 	if cmd == nil || closed(ended) {
@@ -106,7 +107,14 @@ func (p *Process) Stop(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		p.Kill()
+		_ = cmd.Process.Signal(syscall.SIGQUIT)
+		timer := time.NewTimer(time.Second)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			p.Kill()
+		}
 		return fmt.Errorf("stop %s: it had to be killed: %w", p.Name, ctx.Err())
 	}
 	if code := p.ExitCode(); code != 0 {
