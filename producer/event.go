@@ -23,7 +23,8 @@ func (r *reader) add(ctx context.Context, next *schemas.Checkpoint, item []byte)
 	raise(&next.Latest, ts)
 	a := r.attributes(next)
 	a.Order.LSN, a.RID, a.ETag, a.TTL = r.scan.LSN, r.scan.RID, r.scan.ETag, r.scan.TTL
-	e := schemas.Envelope{Op: schemas.OpUpserted, Time: ts, Subject: r.scan.ID}
+	e := &r.envelope
+	*e = schemas.Envelope{Op: schemas.OpUpserted, Time: ts, Subject: r.scan.ID}
 	var key []byte
 	if unkeyed {
 		r.log.Warn("document cannot be keyed; it is kept, and points of its generation are tainted", "lsn", int64(r.scan.LSN), "error", err)
@@ -36,7 +37,7 @@ func (r *reader) add(ctx context.Context, next *schemas.Checkpoint, item []byte)
 		}
 		key = r.batch.keep(r.scan.Key)
 	}
-	err = r.batch.add(ctx, &e, key, item)
+	err = r.batch.add(ctx, e, key, item)
 	if errors.Is(err, schemas.ErrAttributes) {
 		return halted(reasonFormat, "lsn %d: %v", r.scan.LSN, err)
 	}
@@ -46,7 +47,7 @@ func (r *reader) add(ctx context.Context, next *schemas.Checkpoint, item []byte)
 // attributes readies the batch's header for an event of the range.
 func (r *reader) attributes(of *schemas.Checkpoint) *schemas.Attributes {
 	r.batch.attributes = schemas.Attributes{
-		Topic: r.topic.uuid, Mode: of.Mode, Incarnation: []byte(of.Incarnation), EPK: r.lower, Generation: of.Generation,
+		Topic: r.topic.uuid, Mode: of.Mode, Incarnation: r.incarnation, EPK: r.lower, Generation: of.Generation,
 	}
 	return &r.batch.attributes
 }

@@ -25,7 +25,10 @@ type reader struct {
 	batch *batch
 	scan  schemas.Document
 	hex   []byte
-	lower []byte // the range's lower bound in binary
+
+	envelope    schemas.Envelope // of the event that is readied
+	incarnation []byte           // as its header has it
+	lower       []byte           // the range's lower bound in binary
 
 	container  *cosmos.Container // as identify saw it last
 	identified time.Time
@@ -58,7 +61,7 @@ func newReader(p *Producer, k *task, l *line, log *slog.Logger) *reader {
 	source := "/" + p.config.Cosmos.Account + "/" + k.container.Database + "/" + k.container.Container
 	return &reader{
 		p: p, topic: k.topic, named: k.container, line: l, log: log, batch: newBatch(p, k.topic, source),
-		acked: clone(l.Checkpoint), read: clone(l.Checkpoint),
+		acked: clone(l.Checkpoint), read: clone(l.Checkpoint), incarnation: []byte(l.Checkpoint.Incarnation),
 	}
 }
 
