@@ -27,6 +27,7 @@ type Process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the present life has ended
 	exit  int           // of the last life that ended by itself; -1 after a signal
+	began int64         // size of the log when the present life began
 }
 
 // Start begins another life. It is an error while one goes on.
@@ -39,6 +40,9 @@ func (p *Process) Start() error {
 	log, err := os.OpenFile(p.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	if info, err := log.Stat(); err == nil {
+		p.began = info.Size()
 	}
 	cmd := exec.Command(p.program, p.args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = p.dir, p.env, log, log, attributes()
@@ -144,7 +148,10 @@ func (p *Process) Addr(ctx context.Context) (addr string, err error) {
 		if !p.Running() {
 			return "", fmt.Errorf("it ended: %s", p.Tail(5))
 		}
-		text := tail(p.Log, 1000)
+		text, err := p.said()
+		if err != nil {
+			return "", err
+		}
 		_, after, ok := strings.Cut(text[max(0, strings.LastIndex(text, "listening")):], "addr=")
 		if !ok {
 			return "it is not in " + p.Log, nil
@@ -154,6 +161,18 @@ func (p *Process) Addr(ctx context.Context) (addr string, err error) {
 		return "", nil
 	})
 	return addr, err
+}
+
+// said is what the present life logged so far.
+func (p *Process) said() (string, error) {
+	p.mu.Lock()
+	began := p.began
+	p.mu.Unlock()
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		return "", fmt.Errorf("read log: %w", err)
+	}
+	return string(text[min(began, int64(len(text))):]), nil
 }
 
 // Tail is the end of the log, for a person who looks for the cause of something.
