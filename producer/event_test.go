@@ -21,6 +21,8 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
+const firstGeneration = 1_760_000_000_000
+
 // offlineReader readies events and sends none.
 func offlineReader(tb testing.TB, store blob.Store, span schemas.FeedRange, paths ...string) *reader {
 	tb.Helper()
@@ -37,7 +39,7 @@ func offlineReader(tb testing.TB, store blob.Store, span schemas.FeedRange, path
 		container: config.Container{Database: "shop", Container: "orders", Topic: "topic"},
 	}
 	c := firstCheckpoint()
-	c.Range, c.Generation, c.Incarnation = span, 1_760_000_000_000, "aXkBAKqh5wo="
+	c.Range, c.Generation, c.Incarnation = span, firstGeneration, "aXkBAKqh5wo="
 	r := newReader(p, k, &line{Checkpoint: c}, p.log)
 	if r.lower, err = lowerBound(span); err != nil {
 		tb.Fatal(err)

@@ -133,6 +133,11 @@ func (r *reader) round(ctx context.Context) error {
 		return err
 	}
 	r.p.metrics.charge.Add(float64(page.Charge))
+	return r.receive(ctx, page)
+}
+
+// receive finds out whether a page counts, is of a replica from before a failover, or tells of a new generation.
+func (r *reader) receive(ctx context.Context, page *cosmos.Page) error {
 	switch {
 	case page.Session.Config < r.read.Config:
 		r.warn(oldConfig, "dropped the answer of a replica from before a failover", "config", page.Session.Config, "seen", r.read.Config)
