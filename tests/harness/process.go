@@ -184,7 +184,7 @@ func tail(path string, lines int) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	if info, err := file.Stat(); err == nil && info.Size() > most {
 		_, _ = file.Seek(-most, io.SeekEnd)
 	}
