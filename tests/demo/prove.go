@@ -45,8 +45,8 @@ func (s *story) prove(ctx context.Context, d *damage, c *comeback) error {
 	s.note(time.Now(), "%s", s.out.paint(green, "proven"))
 	s.out.say(proving, "archive   %s on the topics, as many rows: %s", count(s.records, "record", "records"),
 		s.out.paint(green, "none lost, none twice"))
-	s.out.say(proving, "restored  %s, read over HTTP, %s\n          what this process wrote, and what the emulator's ledger says",
-		count(c.products.run.Documents+c.orders.run.Documents, "document", "documents"), s.out.paint(green, "equal byte for byte"))
+	s.out.say(proving, "restored  %s, read over HTTP, %s what\n          the ledger of all writes says; products also what this process remembers",
+		count(c.products.run.Documents+c.orders.run.Documents, "document", "documents"), s.out.paint(green, "are byte for byte"))
 	return nil
 }
 
