@@ -50,8 +50,8 @@ func (p *play) harm() {
 		killed[victim.Name]++
 		p.must(victim.Restart())
 		switch n {
-		case 5:
-			p.early = p.restoreAny()
+		case 5, 8, 13, 17:
+			p.early = append(p.early, p.restoreAny())
 		case 9:
 			p.failOver()
 		default:
@@ -63,10 +63,11 @@ func (p *play) harm() {
 	p.stop(compactor)
 }
 
-// bury does what a real broker does by itself, see harness.Stack.Bury.
+// bury does what a real broker does by itself, see harness.Graveyard.
 func (p *play) bury(ctx context.Context) error {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
+	var graveyard harness.Graveyard
 	buried := 0
 	for {
 		select {
@@ -75,7 +76,7 @@ func (p *play) bury(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		n, err := p.stack.Bury(ctx)
+		n, err := graveyard.Bury(ctx, p.stack, session)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,13 +40,23 @@ func TestHistory(t *testing.T) {
 
 // firstPoints waits until every container has one.
 func (p *play) firstPoints() {
+	p.topicsExist()
 	for _, c := range p.containers {
 		p.until(30*time.Second, "the first point of "+c.Name(), func() (string, error) {
-			if _, err := os.Stat(filepath.Join(p.stack.Archive, c.TopicName(), "topic.json")); err != nil {
-				return err.Error(), nil
-			}
 			if list := p.points(c); len(list.Points) == 0 {
-				return "pending: " + fmtList(list.Pending), nil
+				return fmt.Sprintf("pending: %q", list.Pending), nil
+			}
+			return "", nil
+		})
+	}
+}
+
+// topicsExist waits until the producers have come to all topics.
+func (p *play) topicsExist() {
+	for _, topic := range p.topics {
+		p.until(30*time.Second, "topic.json of "+topic, func() (string, error) {
+			if _, err := os.Stat(filepath.Join(p.stack.Archive, topic, "topic.json")); err != nil {
+				return err.Error(), nil
 			}
 			return "", nil
 		})

@@ -160,7 +160,8 @@ func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
 		c := p.containers[n%len(p.containers)]
 		p.refused(c, lists[c.Name()], n)
 	}
-	p.sameAsEarly(check)
+	p.sameAsEarly(check, lists)
+	p.vanished(lists)
 	p.verdict("restores", report)
 }
 
@@ -215,17 +216,47 @@ func (p *play) again(r *restored) {
 	p.drop(other)
 }
 
-// sameAsEarly restores the point again that was restored in the middle of everything.
-func (p *play) sameAsEarly(check func(*restored, time.Time)) {
-	if p.early == nil {
-		return
+// vanished counts the names that were listed once and are not any more.
+func (p *play) vanished(lists map[string][]listed) {
+	now := map[string]bool{}
+	for name, list := range lists {
+		for _, l := range list {
+			now[name+" "+l.Name] = true
+		}
 	}
-	r := p.restore(p.early.source, "--at", p.early.point)
-	check(r, time.Time{})
-	if !maps.Equal(r.content, p.early.content) {
-		p.Errorf("point %s of %s does not keep its content: %d documents early, %d now", r.point, r.source.Name(), len(p.early.content), len(r.content))
+	n := 0
+	for name := range p.seen {
+		if !now[name] {
+			n++
+		}
 	}
-	p.drop(r)
+	p.Logf("of %d points that were listed %d do not fold any more", len(p.seen), n)
+}
+
+// sameAsEarly restores the points again that were restored in the middle of everything. A name may have ceased to fold,
+// since marks of its second came late; then it is refused.
+func (p *play) sameAsEarly(check func(*restored, time.Time), lists map[string][]listed) {
+	kept := 0
+	for _, early := range p.early {
+		if !slices.ContainsFunc(lists[early.source.Name()], func(l listed) bool { return l.Name == early.point }) {
+			result, err := p.stack.Run(p.ctx, "restorer", "plan", "--container", early.source.Name(), "--at", early.point)
+			p.must(err)
+			if result.Exit != 2 {
+				p.Errorf("%v: exit code %d, want 2 for a name that is not listed", result.Args, result.Exit)
+			}
+			continue
+		}
+		kept++
+		r := p.restore(early.source, "--at", early.point)
+		check(r, time.Time{})
+		if !maps.Equal(r.content, early.content) {
+			p.Errorf("point %s of %s does not keep its content: %d documents early, %d now", r.point, r.source.Name(), len(early.content), len(r.content))
+		}
+		p.drop(r)
+	}
+	if kept == 0 {
+		p.Errorf("none of %d points that were restored early is still there", len(p.early))
+	}
 }
 
 // bytes compares the corpus byte for byte, and the container's settings.
