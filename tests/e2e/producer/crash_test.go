@@ -186,6 +186,7 @@ func TestKilledBeforeTheOpeningMark(t *testing.T) {
 
 // TestRefusedRecordsAreSentAgain: a refusal that no retry mends ends the reader, and the next one sends the page again.
 func TestRefusedRecordsAreSentAgain(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := harness.Container{Database: "shop", ID: "orders", Key: []string{"/pk"}, Ranges: 2}
 	w := newWorld(t, c)
 	w.fill(c, 30, 1)
@@ -243,4 +244,51 @@ func TestTopicMadeAgain(t *testing.T) {
 	if exitCode(err) != 3 || !strings.Contains(err.Error(), "the topic is not the one") {
 		t.Errorf("got %v (exit %d), want a halt that names the topic", err, exitCode(err))
 	}
+}
+
+// TestKilledAtEveryStepOfTheStart: seed and checkpoints are made by whoever comes next, wherever the first producer died.
+func TestKilledAtEveryStepOfTheStart(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := orders()
+	c.Ranges = 2
+	for _, last := range []fault.Fault{fault.Drop, fault.LoseAnswer} {
+		for n := range 14 {
+			t.Run(fmt.Sprintf("fault %d at operation %d", last, n), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, c)
+				w.fill(c, 4, 1)
+				w.dieAt(n, last)
+				w.run()
+				w.waitComplete(c)
+				w.judge(c, nil)
+				w.checkOpening(c)
+			})
+		}
+	}
+}
+
+// dieAt runs a producer until the n-th operation of its store meets last, and all later ones are lost.
+func (w *world) dieAt(n int, last fault.Fault) {
+	w.t.Helper()
+	var dead atomic.Bool
+	store := fault.NewHooked(w.root, func(_ context.Context, op fault.Op) fault.Fault {
+		switch {
+		case op.N < n:
+			return fault.None
+		case op.N == n:
+			dead.Store(true)
+			return last
+		}
+		return fault.Drop
+	})
+	r := w.runOver(store)
+	w.eventually("the death", func() bool {
+		select {
+		case <-r.done:
+			return true
+		default:
+			return dead.Load()
+		}
+	})
+	_ = r.stop() // with or without an error: it lost its store
 }

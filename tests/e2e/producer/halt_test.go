@@ -67,6 +67,7 @@ func TestAnotherContainerUnderTheName(t *testing.T) {
 // TestOneRangeHaltsAndIsCleared: a 410 halts the range that it is of, the others go on, and the range does so too once its
 // halt is cleared, without a restart.
 func TestOneRangeHaltsAndIsCleared(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := orders()
 	c.Ranges = 2
 	w := newWorld(t, c)
@@ -205,6 +206,7 @@ func TestFewerPartitions(t *testing.T) {
 
 // TestAllOfOneTopicHalts: the process goes on for the other topic, and for the halted one once it is cleared.
 func TestAllOfOneTopicHalts(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	a, b := orders(), harness.Container{Database: "shop", ID: "carts", Key: []string{"/pk"}, Ranges: 1}
 	w := newWorld(t, a, b)
 	r := w.run()
