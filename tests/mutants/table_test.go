@@ -118,10 +118,10 @@ func table() []mutant {
 		{
 			name: "INV-9 a flush is bounded",
 			why:  "the buffer takes rows without a limit",
-			file: "archiver/archiver.go",
-			old:  "if !a.buffer.fits(t.index, d.container, &d.row) {",
-			new:  "if false {",
-			pkg:  "./tests/e2e/archiver", test: "TestFlushByBytes",
+			file: "archiver/buffer.go",
+			old:  "return len(b.arena)+weigh(r) <= b.limit",
+			new:  "return true",
+			pkg:  "./archiver", test: "TestBufferTakesALargeRow",
 		},
 		{
 			name: "INV-10 a gap halts",
