@@ -25,12 +25,15 @@ func TestHistory(t *testing.T) {
 			p := newPlay(t, ctx, test.topic)
 			p.writeCorpus()
 			p.spawn()
+			end := p.bury()
+			defer end()
 			p.perform(func() {
 				p.firstPoints()
 				p.harm()
 				p.writeCorpus() // a failover may have undone some of it
 			})
 			p.quiesce()
+			end()
 			p.snapshot()
 			ledger, lineages := p.judge()
 			p.moments(ledger, lineages)
@@ -94,5 +97,26 @@ func (p *play) judge() (oracle.Ledger, oracle.Lineages) {
 		p.Logf("topic %s: %d rows, %d marks, %d commits", a.Topic, len(a.Rows), len(a.Marks), len(a.Table.Commits))
 	}
 	p.verdict("the archive", report)
+	p.premises(ledger, lineages)
 	return ledger, lineages
+}
+
+// premises fails when the play did not try what it is there to try.
+func (p *play) premises(ledger oracle.Ledger, lineages oracle.Lineages) {
+	for _, c := range p.containers {
+		for _, r := range ledger.ByName(c.Name()).Ranges {
+			for i := range r.Lines {
+				if e := &r.Lines[i]; e.SHA256 != "" && p.library.Get(e.SHA256) == nil {
+					p.Fatalf("nobody wrote the document %s %s of lsn %d with SHA-256 %s", e.PK, e.ID, e.LSN, e.SHA256)
+				}
+			}
+		}
+		large, err := filepath.Glob(filepath.Join(p.stack.Archive, c.TopicName(), "large", "*", "*"))
+		if err != nil || len(large) == 0 {
+			p.Errorf("no document of topic %s went by claim check (%v)", c.TopicName(), err)
+		}
+	}
+	if read := lineages.Of(ledger.ByName(p.failed.Name()).RID, p.failedRange); len(read) != 2 {
+		p.Errorf("range %s of %s failed over once; it was read under %d configuration numbers: %v", p.failedRange, p.failed.Name(), len(read), read)
+	}
 }

@@ -35,6 +35,9 @@ type play struct {
 	seen     map[string]oracle.Point // every point that was ever listed, by container and name
 	early    []*restored             // in the middle of everything
 	restores int
+
+	failed      harness.Container // that had the failover, in the range
+	failedRange oracle.Span
 }
 
 const (
