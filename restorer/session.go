@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/dir"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
@@ -20,6 +22,7 @@ type session struct {
 	env       *service.Env
 	container config.Container
 	rules     archive.Rules
+	store     blob.Store
 	changes   *archive.Changes
 }
 
@@ -44,6 +47,7 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
+	s.store = store
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
 		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another", root, container.Topic)
@@ -87,6 +91,17 @@ func (s *session) name() Name {
 
 func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
 	return archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
+}
+
+// standstill says what may keep the newest position where it is, beyond what the marks say themselves.
+func (s *session) standstill(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
+	const slack = time.Minute // of clocks, and of a commit
+	why := t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)
+	halts, err := archive.ListHalts(ctx, s.store, s.container.Topic)
+	for _, halt := range halts {
+		why = append(why, fmt.Sprintf("partition %d is halted: %s", halt.Partition, halt.Reason))
+	}
+	return why, err
 }
 
 func (s *session) point(ctx context.Context, m moment) (archive.Point, error) {

@@ -86,7 +86,7 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if err != nil {
 		return report(program, streams, fmt.Errorf("build command line: %w", err))
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(joinNumbers(args))
 	if helped {
 		return Done
 	}
