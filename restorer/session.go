@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -40,12 +39,9 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, err
 	}
 	root := env.Config.Archive.Root
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return nil, usage("archive.root %s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", root)
-	}
 	store, err := dir.New(root, dir.Options{})
 	if err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
+		return nil, fmt.Errorf("archive.root: %w", err)
 	}
 	s.store = store
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
