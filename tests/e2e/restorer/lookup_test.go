@@ -167,7 +167,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 	w := newWorld(t, harness.Container{Database: "shop", ID: "products", Key: []string{"/k"}, Ranges: 1, Deletes: "none"})
 	w.archive(0)
 	w.run("points", "--container", "shop.product").want(t, 2, `"shop.product" is not configured`, "shop.products")
-	w.run("points", "--archive-root", filepath.Join(w.folder, "none")).want(t, 2, "is no folder")
+	w.run("points", "--archive-root", filepath.Join(w.folder, "none")).want(t, 2, "the folder does not exist")
 	w.run("points", "--archive-root", w.folder).want(t, 2, "holds nothing of topic cosmos.shop.products")
 	w.run("points", "--kafka-topic-prefix", "other").want(t, 2, "other.shop.products")
 	if _, err := os.Stat(filepath.Join(w.folder, "none")); err == nil {
