@@ -121,7 +121,7 @@ func (s *session) writer() (*cosmos.Writer, error) {
 	c := s.env.Config
 	key, err := c.Cosmos.Key.Reveal()
 	if err != nil {
-		return nil, usage("read cosmos.key: %w", err)
+		return nil, usage("%w", err) // it names the setting
 	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
 		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
