@@ -77,9 +77,9 @@ func Clear(ctx context.Context, o Options, topic string, partition int32, answer
 // acceptGap commits the gap row. Retention goes on while an operator thinks, so the gap reaches at least to the log's
 // present start.
 func acceptGap(ctx context.Context, o Options, topic string, partition int32, gap schemas.Gap) (schemas.Gap, error) {
-	client, err := kgo.NewClient(append(kafka.ClientOptions(o.Config.Kafka, o.Log), o.Kafka...)...)
+	client, err := o.connect()
 	if err != nil {
-		return gap, fmt.Errorf("make kafka client: %w", err)
+		return gap, err
 	}
 	defer client.Close()
 	if _, err := kafka.Topic(ctx, client, topic); err != nil {
@@ -109,6 +109,19 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 		return gap, fmt.Errorf("commit gap row: %w", err)
 	}
 	return gap, nil
+}
+
+// connect makes a client that is no member.
+func (o *Options) connect() (*kgo.Client, error) {
+	options, err := kafka.ClientOptions(o.Config.Kafka, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(options, o.Kafka...)...)
+	if err != nil {
+		return nil, fmt.Errorf("make kafka client: %w", err)
+	}
+	return client, nil
 }
 
 // gapCommit makes the commit of one gap row.

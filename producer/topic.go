@@ -55,7 +55,11 @@ const (
 // join makes the topic's client, which becomes a member of the group.
 func (p *Producer) join(t *topic) (err error) {
 	t.owned, t.wake = map[int32]bool{}, make(chan struct{}, 1)
-	options := append(kafka.ClientOptions(p.config.Kafka, p.log), kafka.ProduceOptions(p.config.Kafka, bufferMost)...)
+	options, err := kafka.ClientOptions(p.config.Kafka, p.log)
+	if err != nil {
+		return err
+	}
+	options = append(options, kafka.ProduceOptions(p.config.Kafka, bufferMost)...)
 	options = append(options, kafka.GroupOptions(p.config.Kafka, p.config.Producer.Group+"."+t.name, t.name)...)
 	options = append(options,
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { t.give(got[t.name]) }),
