@@ -72,11 +72,8 @@ func (c *snapshotCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	plan, err := compactor.Plan(ctx, target, c.At)
-	if errors.Is(err, topicid.ErrNoTopic) {
-		return service.Usage(err)
-	}
 	if err != nil {
-		return err
+		return explain(err, env)
 	}
 	if c.DryRun {
 		return env.Print(plan, plan.Print)

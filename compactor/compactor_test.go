@@ -336,7 +336,7 @@ func TestRunGoesOn(t *testing.T) {
 	})
 	must(t, err)
 	must(t, c.Run(ctx, []Target{bad, good.target}, time.Hour))
-	if names := good.check(t); len(names) != 3 || reports[shop] != 3 || reports["shop.nothing"] != 0 {
+	if names := good.check(t); len(names) != 3 || reports[shop] != 3 || reports["shop.nothing"] != 3 {
 		t.Errorf("got snapshots %v, reports %v want 3", names, reports)
 	}
 	if pauses[0] != firstRetry {

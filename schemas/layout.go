@@ -1,6 +1,8 @@
 package schemas
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/url"
 	"strconv"
 	"time"
@@ -14,12 +16,12 @@ func TopicFile(topic string) string { return topic + "/topic.json" }
 
 // SeedFile is a container's seed.
 func SeedFile(topic, container string) string {
-	return topic + "/seeds/" + url.PathEscape(container) + ".json"
+	return topic + "/seeds/" + segment(container) + ".json"
 }
 
 // CheckpointPrefix is the folder of a container's checkpoints.
 func CheckpointPrefix(topic, container string) string {
-	return topic + "/checkpoints/" + url.PathEscape(container) + "/"
+	return topic + "/checkpoints/" + segment(container) + "/"
 }
 
 // CheckpointFile is the checkpoint of one range.
@@ -45,7 +47,7 @@ func HaltFile(topic string, partition int32) string {
 
 // ContainerPrefix is the folder of one incarnation of a container: state/ and snapshots/.
 func ContainerPrefix(topic, container, incarnation string) string {
-	return topic + "/containers/" + url.PathEscape(container) + "/" + url.PathEscape(incarnation) + "/"
+	return topic + "/containers/" + segment(container) + "/" + segment(incarnation) + "/"
 }
 
 // StatePrefix is the root of the Delta table with the content at the newest snapshot.
@@ -65,3 +67,16 @@ func TxnAppID(topic UUID, partition int32) string {
 
 // ControlContainer is the value of the container column of rows that are not changes of a user's document.
 const ControlContainer = "_almanac"
+
+// segmentLimit bounds a container's name in an object's name; a store takes 255 bytes per segment.
+const segmentLimit = 200
+
+// segment writes a name as one segment of an object's name. A name that is too long is cut, and told apart by a hash.
+func segment(name string) string {
+	escaped := url.PathEscape(name)
+	if len(escaped) <= segmentLimit {
+		return escaped
+	}
+	sum := sha256.Sum256([]byte(name))
+	return escaped[:segmentLimit-17] + "~" + hex.EncodeToString(sum[:8])
+}

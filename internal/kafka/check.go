@@ -146,7 +146,9 @@ func (c *checker) replicas(subject string, detail kadm.TopicDetail) []check.Find
 
 // settings judges the topic's settings as the brokers tell them.
 func (c *checker) settings(ctx context.Context, subject, topic string, detail kadm.TopicDetail) []check.Finding {
-	answers, err := timed(ctx, func(ctx context.Context) (kadm.ResourceConfigs, error) { return c.admin.DescribeTopicConfigs(ctx, topic) })
+	answers, err := timed(ctx, func(ctx context.Context) (kadm.ResourceConfigs, error) {
+		return c.admin.DescribeTopicConfigs(ctx, topic)
+	})
 	if err == nil {
 		if len(answers) != 1 {
 			err = fmt.Errorf("the answer names %d topics", len(answers))

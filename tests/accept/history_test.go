@@ -26,10 +26,13 @@ func TestHistory(t *testing.T) {
 			p.spawn()
 			p.perform(func() {
 				p.firstPoints()
-				p.writeCorpus()
+				p.harm()
+				p.writeCorpus() // a failover may have undone some of it
 			})
 			p.quiesce()
-			p.judge()
+			p.snapshot()
+			ledger, lineages := p.judge()
+			p.moments(ledger, lineages)
 		})
 	}
 }
@@ -46,6 +49,18 @@ func (p *play) firstPoints() {
 			}
 			return "", nil
 		})
+	}
+}
+
+// snapshot takes one of every container's newest point.
+func (p *play) snapshot() {
+	for _, c := range p.containers {
+		var taken struct{ Point string }
+		p.tell(&taken, "compactor", "snapshot", "--container", c.Name(), "-o", "json")
+		list := p.points(c).Points
+		if want := list[len(list)-1].Name; taken.Point != want {
+			p.Errorf("snapshot of %s: got %s want the newest point %s", c.Name(), taken.Point, want)
+		}
 	}
 }
 

@@ -79,12 +79,11 @@ func (d *demo) run(ctx context.Context, dev bool) (err error) {
 		return fmt.Errorf("find programs: %w; run make build first", err)
 	}
 	d.dir = filepath.Join(root, ".demo")
-	if err := os.RemoveAll(d.dir); err != nil {
-		return fmt.Errorf("clean up: %w", err)
+	release, err := openFolder(d.dir)
+	if err != nil {
+		return err
 	}
-	if err := os.MkdirAll(d.dir, 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
+	defer func() { err = errors.Join(err, release()) }()
 	if dev {
 		return d.develop(ctx)
 	}

@@ -46,6 +46,7 @@ type Stack struct {
 
 	options   Options
 	ledger    *os.File
+	client    *kgo.Client
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -122,11 +123,10 @@ func (s *Stack) openKafka() (err error) {
 	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.Brokers()...))
-	if err != nil {
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers()...)); err != nil {
 		return err
 	}
-	s.admin = kadm.NewClient(client)
+	s.admin = kadm.NewClient(s.client)
 	return nil
 }
 

@@ -57,9 +57,9 @@ func readStateFile(path string, content map[Doc]string, report *Report) (first, 
 	if err != nil {
 		return first, last, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	reader := parquet.NewGenericReader[stateRow](file)
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	batch := make([]stateRow, 256)
 	for begun := false; ; {
 		n, err := reader.Read(batch)
