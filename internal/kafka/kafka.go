@@ -99,11 +99,11 @@ func codecs(c config.Compression) []kgo.CompressionCodec {
 		return []kgo.CompressionCodec{kgo.Lz4Compression(), kgo.NoCompression()}
 	case config.CompressionZstd:
 		return []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()}
-	case config.CompressionSnappy:
-		return []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}
 	case config.CompressionNone:
+		return []kgo.CompressionCodec{kgo.NoCompression()}
+	case config.CompressionSnappy:
 	}
-	return []kgo.CompressionCodec{kgo.NoCompression()}
+	return []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}
 }
 
 // ConfigError is a setting, or a state of the cluster, that no restart mends.

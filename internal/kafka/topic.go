@@ -79,15 +79,16 @@ func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicD
 	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
 	at := strings.Join(seeds, ",")
 	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
-	if err != nil {
-		return kadm.TopicDetail{}, fmt.Errorf("read topic %s: %w", name, explain(at, err))
-	}
 	detail, ok := topics[name]
+	refused := errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(detail.Err, kerr.TopicAuthorizationFailed)
 	switch {
+	case refused:
+		return detail, badConfig("topic %s at kafka.brokers %s may not be described: grant Describe, Read and Write", name, at)
+	case err != nil:
+		return detail, fmt.Errorf("read topic %s: %w", name, explain(at, err))
 	case !ok || errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
-		return detail, &topicError{ConfigError{fmt.Sprintf("topic %s does not exist at kafka.brokers %s: create it with as many partitions as should be worked on at once, or let kafka.create_topics do it", name, at)}, errNoTopic}
-	case errors.Is(detail.Err, kerr.TopicAuthorizationFailed):
-		return detail, &topicError{ConfigError{fmt.Sprintf("topic %s at kafka.brokers %s may not be described: grant Describe, Read and Write", name, at)}, detail.Err}
+		return detail, &missingError{ConfigError{fmt.Sprintf(
+			"topic %s does not exist at kafka.brokers %s: create it with as many partitions as should be worked on at once, or let kafka.create_topics do it", name, at)}}
 	case detail.Err != nil:
 		return detail, fmt.Errorf("read topic %s at kafka.brokers %s: %w", name, at, detail.Err)
 	case len(detail.Partitions) == 0:
@@ -96,13 +97,10 @@ func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicD
 	return detail, nil
 }
 
-// topicError is a ConfigError of a topic, with the reason that callers branch on.
-type topicError struct {
-	ConfigError
-	reason error
-}
+// missingError is a ConfigError that is errNoTopic.
+type missingError struct{ ConfigError }
 
-func (e *topicError) Unwrap() error { return e.reason }
+func (e *missingError) Unwrap() error { return errNoTopic }
 
 // making says whether a topic is made or only tried.
 type making uint8
