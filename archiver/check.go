@@ -3,6 +3,7 @@ package archiver
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -20,27 +21,35 @@ type checkCommand struct{}
 // Run tries what the archiver will need.
 func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	options, err := optionsOf(env)
-	if err != nil {
+	if err != nil && service.ExitCode(err) == service.BadUsage {
 		return err
 	}
-	cfg := options.Config
+	stores := check.NotOpened("archive.root, producer.root", err)
+	cfg := env.Config
+	if err == nil {
+		stores = slices.Concat(check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root),
+			checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
+	}
 	var uses []kafka.Use
 	for _, topic := range cfg.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: cfg.Archiver.Group, Access: kafka.Reads,
-			MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, options.Archive, topic.Name) },
+			MayMake: func(ctx context.Context) error {
+				if err != nil {
+					return errNoArchive
+				}
+				return topicid.CheckNew(ctx, options.Archive, topic.Name)
+			},
 		})
 	}
-	report := check.NewReport(env.Program,
-		kafka.Check(ctx, cfg.Kafka, nil, uses, options.Kafka...),
-		check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root),
-		checkLarge(ctx, cfg, options.Producer),
-		checkTables(ctx, cfg, options.Archive))
+	report := check.NewReport(env.Program, kafka.Check(ctx, cfg.Kafka, uses), stores)
 	if err := env.Print(report, report.Write); err != nil {
 		return err
 	}
 	return report.Err()
 }
+
+var errNoArchive = errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
 
 // checkLarge tries to read where producers leave large documents, when that is not the archive.
 func checkLarge(ctx context.Context, cfg *config.Config, root blob.Store) []check.Finding {

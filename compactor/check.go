@@ -15,13 +15,17 @@ type checkCommand struct{}
 // Run tries what the compactor will need.
 func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	compactor, targets, err := build(env)
-	if err != nil {
+	if err != nil && service.ExitCode(err) == service.BadUsage {
 		return err
 	}
-	findings := check.Store(ctx, compactor.opts.Root, "archive.root", env.Config.Archive.Root)
-	findings = append(findings, check.Folder("compactor.spill", env.Config.Compactor.Spill))
-	for _, t := range targets {
-		findings = append(findings, compactor.checkTarget(ctx, t))
+	findings := []check.Finding{check.Folder("compactor.spill", env.Config.Compactor.Spill)}
+	if err != nil {
+		findings = append(findings, check.NotOpened("archive.root", err)...)
+	} else {
+		findings = append(findings, check.Store(ctx, compactor.opts.Root, "archive.root", env.Config.Archive.Root)...)
+		for _, t := range targets {
+			findings = append(findings, compactor.checkTarget(ctx, t))
+		}
 	}
 	report := check.NewReport(env.Program, findings)
 	if err := env.Print(report, report.Write); err != nil {

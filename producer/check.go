@@ -27,7 +27,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	var stores, account []check.Finding
 	archive, root, err := openStores(env.Config)
 	if err != nil {
-		stores = []check.Finding{check.Failed("archive.root, producer.root", err).Fix("make the folders, and let this process read and write there")}
+		stores = check.NotOpened("archive.root, producer.root", err)
 	} else {
 		stores = checkStores(ctx, env.Config, archive, root)
 	}
@@ -38,18 +38,20 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 			Topic: topic.Name, Group: env.Config.Producer.Group + "." + topic.Name, Access: kafka.Writes,
 			MayMake: func(ctx context.Context) error {
 				if archive == nil {
-					return errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
+					return errNoArchive
 				}
 				return topicid.CheckNew(ctx, archive, topic.Name)
 			},
 		})
 	}
-	report := check.NewReport(env.Program, account, kafka.Check(ctx, env.Config.Kafka, nil, uses), stores)
+	report := check.NewReport(env.Program, account, kafka.Check(ctx, env.Config.Kafka, uses), stores)
 	if err := env.Print(report, report.Write); err != nil {
 		return err
 	}
 	return report.Err()
 }
+
+var errNoArchive = errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
 
 func checkStores(ctx context.Context, cfg *config.Config, archive, root blob.Store) []check.Finding {
 	if cfg.Producer.Root == cfg.Archive.Root {

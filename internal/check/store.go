@@ -30,6 +30,12 @@ func Store(ctx context.Context, store blob.Store, subject, root string) []Findin
 	return append(findings, left...)
 }
 
+// NotOpened is the finding of a store that cannot even be opened, which asks nobody beyond this machine. subject is the
+// setting that names it.
+func NotOpened(subject string, err error) []Finding {
+	return []Finding{Bad(Stop, subject, "%v", err).Fix("correct %s, or let this process make, read and write what it names", subject)}
+}
+
 type storeProbe struct {
 	store         blob.Store
 	name          string

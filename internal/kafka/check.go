@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -46,15 +45,15 @@ type checker struct {
 }
 
 // Check tries what a program will do with the topics. It writes no record, joins no group and makes no topic.
-func Check(ctx context.Context, cfg config.Kafka, log *slog.Logger, uses []Use, more ...kgo.Opt) []check.Finding {
+func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 	const subject = "kafka.brokers"
-	options, err := ClientOptions(cfg, log)
+	options, err := ClientOptions(cfg, nil) // the findings say what a log would
 	if err != nil {
 		return []check.Finding{check.Failed("kafka", err).Fix("correct the setting")}
 	}
 	// One more try than none: what is wrong shall be said, not waited for.
 	options = append(options, kgo.RequestRetries(1), kgo.RetryTimeout(topicTimeout))
-	client, err := kgo.NewClient(append(options, more...)...)
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return []check.Finding{check.Failed("kafka", err).Fix("correct the setting")}
 	}

@@ -88,7 +88,7 @@ func TestSettings(t *testing.T) {
 			if _, err := admin.CreateTopic(t.Context(), 2, test.replicas, settings, orders); err != nil {
 				t.Fatal(err)
 			}
-			severity, text := worst(kafka.Check(t.Context(), cfg, nil, uses(kafka.Writes)))
+			severity, text := worst(kafka.Check(t.Context(), cfg, uses(kafka.Writes)))
 			if severity != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("got %s: %s\nwant %s: %s", severity, text, test.want, test.text)
 			}
@@ -126,7 +126,7 @@ func TestPermissions(t *testing.T) {
 			_, cfg := start(t, kfake.NumBrokers(1), kfake.SeedTopics(2, orders), kfake.EnableSASL(), kfake.EnableACLs(),
 				kfake.Superuser("SCRAM-SHA-256", "root", "root"), kfake.User("SCRAM-SHA-256", "almanac", "almanac", test.acls...))
 			cfg.SASL = config.KafkaSASL{Mechanism: config.ScramSHA256, User: "almanac", Password: config.NewSecret("almanac")}
-			severity, text := worst(kafka.Check(t.Context(), cfg, nil, uses(test.access)))
+			severity, text := worst(kafka.Check(t.Context(), cfg, uses(test.access)))
 			if severity != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("got %s: %s\nwant %s: %s", severity, text, test.want, test.text)
 			}
@@ -138,7 +138,7 @@ func TestPermissions(t *testing.T) {
 func TestCheckLeavesNothing(t *testing.T) {
 	_, cfg := start(t, kfake.NumBrokers(1), kfake.SeedTopics(2, orders))
 	cfg.CreateTopics = true
-	findings := kafka.Check(t.Context(), cfg, nil, []kafka.Use{
+	findings := kafka.Check(t.Context(), cfg, []kafka.Use{
 		{Topic: orders, Group: "a", Access: kafka.Writes, MayMake: free},
 		{Topic: orders, Group: "b", Access: kafka.Reads, MayMake: free},
 		{Topic: "cosmos.shop.products", Group: "c", Access: kafka.Reads, MayMake: free},
@@ -183,7 +183,7 @@ func TestOpenTopic(t *testing.T) {
 			t.Fatalf("got %d partitions, %v want 5", got, err)
 		}
 	}
-	if severity, text := worst(kafka.Check(t.Context(), cfg, nil, uses(kafka.Writes))); severity != check.OK {
+	if severity, text := worst(kafka.Check(t.Context(), cfg, uses(kafka.Writes))); severity != check.OK {
 		t.Errorf("got %s: %s want all well", severity, text)
 	}
 	answers, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), orders)
@@ -223,7 +223,7 @@ func TestMissingTopic(t *testing.T) {
 			cfg := cfg
 			cfg.SASL = root
 			test.change(&cfg)
-			severity, text := worst(kafka.Check(t.Context(), cfg, nil, []kafka.Use{{Topic: orders, Group: "g", MayMake: test.mayMake}}))
+			severity, text := worst(kafka.Check(t.Context(), cfg, []kafka.Use{{Topic: orders, Group: "g", MayMake: test.mayMake}}))
 			if severity != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("got %s: %s\nwant %s: %s", severity, text, test.want, test.text)
 			}

@@ -115,7 +115,7 @@ func TestRefusals(t *testing.T) {
 			s := newSecured(t, test.auth, kfake.EnableSASL(), kfake.Superuser("PLAIN", "almanac", "right"))
 			s.cfg.SASL = plain
 			test.change(t, &s)
-			findings := kafka.Check(t.Context(), s.cfg, nil, nil)
+			findings := kafka.Check(t.Context(), s.cfg, nil)
 			if len(findings) == 0 || findings[0].Severity != test.want || !strings.Contains(findings[0].Text, test.text) {
 				t.Errorf("got %+v want %s: %s", findings, test.want, test.text)
 			}

@@ -148,7 +148,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// config writes almanac.yaml.
+// config writes almanac.yaml, which programs that start at this moment may be reading.
 func (w *world) config() string {
 	w.t.Helper()
 	var text strings.Builder
@@ -163,20 +163,21 @@ func (w *world) config() string {
 	}
 	text.WriteString("containers:\n  - {database: shop, container: products, deletes: none}\n")
 	path := filepath.Join(w.dir, "almanac.yaml")
-	w.must(os.WriteFile(path, []byte(text.String()), 0o600))
+	w.must(os.WriteFile(path+".new", []byte(text.String()), 0o600))
+	w.must(os.Rename(path+".new", path))
 	return path
 }
 
 // run runs a program's command to its end.
 func (w *world) run(program string, args ...string) (exit int, stdout, stderr string) {
 	w.t.Helper()
-	return w.runContext(w.t.Context(), program, args...)
+	return w.runWith(w.t.Context(), w.config(), program, args...)
 }
 
-func (w *world) runContext(ctx context.Context, program string, args ...string) (exit int, stdout, stderr string) {
+func (w *world) runWith(ctx context.Context, config, program string, args ...string) (exit int, stdout, stderr string) {
 	w.t.Helper()
 	var out, errs bytes.Buffer
-	environ := []string{"ALMANAC_CONFIG=" + w.config(), "COSMOS_KEY=" + w.cosmos.Key(), "KAFKA_PASSWORD=" + password}
+	environ := []string{"ALMANAC_CONFIG=" + config, "COSMOS_KEY=" + w.cosmos.Key(), "KAFKA_PASSWORD=" + password}
 	exit = service.Run(ctx, programs()[program], args, environ, service.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	if strings.Contains(out.String()+errs.String(), password) {
 		w.t.Errorf("%s %v: got the password in its output want ***", program, args)
@@ -213,10 +214,10 @@ func (w *world) status(program string, into any) {
 func (w *world) start(program string) (stop func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	done, config := make(chan struct{}), w.config()
 	go func() {
 		defer close(done)
-		if exit, _, stderr := w.runContext(ctx, program, "run"); exit != 0 {
+		if exit, _, stderr := w.runWith(ctx, config, program, "run"); exit != 0 {
 			w.t.Errorf("%s run: exit %d\n%s", program, exit, stderr)
 		}
 	}()
