@@ -46,16 +46,16 @@ type checker struct {
 
 // Check tries what a program will do with the topics. It writes no record, joins no group and makes no topic.
 func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
-	const subject = "kafka.brokers"
+	const subject = "kafka"
 	options, err := ClientOptions(cfg, nil) // the findings say what a log would
 	if err != nil {
-		return []check.Finding{check.Failed("kafka", err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
 	}
 	// One more try than none: what is wrong shall be said, not waited for.
 	options = append(options, kgo.RequestRetries(1), kgo.RetryTimeout(topicTimeout))
 	client, err := kgo.NewClient(options...)
 	if err != nil {
-		return []check.Finding{check.Failed("kafka", err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
 	}
 	defer client.Close()
 	c := &checker{cfg: cfg, client: client, admin: kadm.NewClient(client), at: strings.Join(cfg.Brokers, ",")}
@@ -65,7 +65,7 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 		return []check.Finding{f.Fix("check kafka.brokers, kafka.tls, kafka.sasl and the way there")}
 	}
 	c.brokers = len(metadata.Brokers)
-	findings := append([]check.Finding{check.Good(subject, "%s answer; the cluster has %d", c.at, c.brokers)}, c.secrecy()...)
+	findings := append([]check.Finding{check.Good(subject, "kafka.brokers %s answer; the cluster has %d", c.at, c.brokers)}, c.secrecy()...)
 	for _, use := range uses {
 		findings = append(findings, c.use(ctx, use)...)
 	}
@@ -98,7 +98,7 @@ func (c *checker) use(ctx context.Context, use Use) []check.Finding {
 	case err != nil:
 		return []check.Finding{check.Failed(subject, err).Fix("grant this user Describe on the topic; look at the brokers' health")}
 	}
-	findings := []check.Finding{check.Good(subject, "it has %d partitions of %d replicas", len(detail.Partitions), detail.Partitions.NumReplicas())}
+	findings := []check.Finding{check.Good(subject, "partitions: %d, replicas of each: %d", len(detail.Partitions), detail.Partitions.NumReplicas())}
 	findings = append(findings, c.replicas(subject, detail)...)
 	findings = append(findings, c.settings(ctx, subject, use.Topic, detail)...)
 	return append(findings, c.permissions(ctx, subject, use, detail)...)
@@ -123,7 +123,7 @@ func (c *checker) missing(ctx context.Context, subject string, use Use) check.Fi
 	if err != nil {
 		return check.Failed(subject, err).Fix("grant this user Create on the topic, or make it")
 	}
-	return check.Good(subject, "it does not exist; the brokers will make it, with %d partitions of %d replicas", c.cfg.TopicPartitions, wantedReplicas(c.brokers))
+	return check.Good(subject, "it does not exist; the brokers will make it (partitions: %d, replicas of each: %d)", c.cfg.TopicPartitions, wantedReplicas(c.brokers))
 }
 
 // replicas judges how many copies there are. Event Hubs keeps them by itself.
@@ -134,10 +134,10 @@ func (c *checker) replicas(subject string, detail kadm.TopicDetail) []check.Find
 	have, want := detail.Partitions.NumReplicas(), wantedReplicas(c.brokers)
 	switch {
 	case have < want:
-		f := check.Bad(check.Stop, subject, "it has %d replicas, and the cluster has brokers for %d: what a lost broker held is lost", have, want)
+		f := check.Bad(check.Stop, subject, "replicas: %d, and the cluster has brokers for %d: what a lost broker held is lost", have, want)
 		return []check.Finding{f.Fix("raise them to %d: kafka-reassign-partitions.sh", want)}
 	case have < replicas:
-		f := check.Bad(check.Warning, subject, "it has %d replicas, as many as the cluster has brokers: what a lost broker held may be lost", have)
+		f := check.Bad(check.Warning, subject, "replicas: %d, as many as the cluster has brokers: what a lost broker held may be lost", have)
 		return []check.Finding{f.Fix("give the cluster %d brokers and the topic %d replicas", replicas, replicas)}
 	}
 	return nil

@@ -20,6 +20,8 @@ func explain(at string, err error) error {
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return badConfig("kafka.brokers %s refuse who connects: check kafka.sasl.user, kafka.sasl.password or the token: %v", at, err)
+	case strings.Contains(err.Error(), "unexpected data in oauth response"): // why not, which the client does not hand on (sasl/oauth)
+		return badConfig("kafka.brokers %s refuse the token: is it for them, and still good? (%v)", at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return badConfig("kafka.brokers %s do not know kafka.sasl.mechanism: %v", at, err)
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):

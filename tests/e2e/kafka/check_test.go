@@ -66,9 +66,9 @@ func TestSettings(t *testing.T) {
 		{"compaction", 3, 3, map[string]string{"cleanup.policy": "compact"}, "", check.Stop, "cleanup.policy is compact: compaction removes records"},
 		{"compaction too", 3, 3, map[string]string{"cleanup.policy": "compact,delete"}, "", check.Stop, "--add-config cleanup.policy=delete"},
 		{"one in sync is enough", 3, 3, map[string]string{"min.insync.replicas": "1"}, "", check.Stop, "--add-config min.insync.replicas=2"},
-		{"fewer replicas than brokers", 3, 2, nil, "", check.Stop, "it has 2 replicas, and the cluster has brokers for 3"},
-		{"as many replicas as there are brokers", 2, 2, nil, "", check.Warning, "it has 2 replicas, as many as the cluster has brokers"},
-		{"one broker", 1, 1, map[string]string{"min.insync.replicas": "1"}, "", check.Warning, "it has 1 replicas, as many as the cluster has brokers"},
+		{"fewer replicas than brokers", 3, 2, nil, "", check.Stop, "replicas: 2, and the cluster has brokers for 3"},
+		{"as many replicas as there are brokers", 2, 2, nil, "", check.Warning, "replicas: 2, as many as the cluster has brokers"},
+		{"one broker", 1, 1, map[string]string{"min.insync.replicas": "1"}, "", check.Warning, "replicas: 1, as many as the cluster has brokers"},
 		{"retention too short", 3, 3, map[string]string{"retention.ms": "86400000"}, "", check.Warning, "records are kept for 24h0m0s, less than kafka.retention, 168h0m0s"},
 		{"retention by size", 3, 3, map[string]string{"retention.bytes": "1000000"}, "", check.Warning, "--add-config retention.bytes=-1"},
 		{"broker's limit below ours", 3, 3, map[string]string{"max.message.bytes": "500000"}, "", check.Stop, "the brokers refuse records that kafka.max_message_bytes, 1000000, allows"},
@@ -214,7 +214,7 @@ func TestMissingTopic(t *testing.T) {
 		text    string
 	}{
 		{"not to be made", func(c *config.Kafka) {}, free, check.Stop, "kafka-topics.sh --create --topic cosmos.shop.orders --partitions 5 --replication-factor 3 --config cleanup.policy=delete --config max.message.bytes=1048588 --config min.insync.replicas=2"},
-		{"to be made", func(c *config.Kafka) { c.CreateTopics = true }, free, check.OK, "the brokers will make it, with 5 partitions of 3 replicas"},
+		{"to be made", func(c *config.Kafka) { c.CreateTopics = true }, free, check.OK, "the brokers will make it (partitions: 5, replicas of each: 3)"},
 		{"was there before", func(c *config.Kafka) { c.CreateTopics = true }, func(context.Context) error { return &kafka.ConfigError{Text: "the archive knows it"} }, check.Stop, "the archive knows it"},
 		{"may not be made", func(c *config.Kafka) { c.CreateTopics, c.SASL = true, user }, free, check.Stop, "grant Create, or create it yourself: 5 partitions, 3 replicas"},
 		{"event hubs", func(c *config.Kafka) { c.Profile = config.ProfileEventHubs }, free, check.Stop, "az eventhubs eventhub create --namespace-name … --name cosmos.shop.orders --partition-count 5 --cleanup-policy Delete --retention-time-in-hours 168"},

@@ -62,7 +62,7 @@ func TestChecksThatFind(t *testing.T) {
 		{"topic will be made", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.must(w.kafka.DeleteTopic(topic))
 			w.settings["kafka.create_topics"] = "true"
-		}, 0, "the brokers will make it, with 6 partitions of 3 replicas"},
+		}, 0, "the brokers will make it (partitions: 6, replicas of each: 3)"},
 		{"topic was there before", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.must(w.kafka.DeleteTopic(topic))
 			w.settings["kafka.create_topics"] = "true"
