@@ -21,7 +21,8 @@ type checkCommand struct{}
 // Run tries what the archiver will need.
 func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	options, err := optionsOf(env)
-	if err != nil && service.ExitCode(err) == service.BadUsage {
+	var missing *config.Error
+	if errors.As(err, &missing) {
 		return err
 	}
 	stores := check.NotOpened("archive.root, producer.root", err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/check"
+	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 )
@@ -15,7 +16,8 @@ type checkCommand struct{}
 // Run tries what the compactor will need.
 func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	compactor, targets, err := build(env)
-	if err != nil && service.ExitCode(err) == service.BadUsage {
+	var missing *config.Error
+	if errors.As(err, &missing) {
 		return err
 	}
 	findings := []check.Finding{check.Folder("compactor.spill", env.Config.Compactor.Spill)}

@@ -145,9 +145,9 @@ func build(env *service.Env) (*Compactor, []Target, error) {
 	if err := env.Config.Require("archive.root", "containers"); err != nil {
 		return nil, nil, err
 	}
-	root, err := dir.New(env.Config.Archive.Root, dir.Options{})
+	root, err := dir.NewWritable(env.Config.Archive.Root, dir.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("archive.root: %w", err)
 	}
 	var targets []Target
 	for _, one := range env.Config.Containers {

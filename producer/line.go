@@ -31,8 +31,9 @@ const (
 type line struct {
 	store   blob.Store
 	name    string
-	version string // of the object as this line knows it
-	writer  string // for people
+	version string                              // of the object as this line knows it
+	writer  string                              // for people
+	refused func(err error, wait time.Duration) // told when the store did not take a write that is tried again; may be nil
 
 	Checkpoint schemas.Checkpoint
 }
@@ -89,6 +90,9 @@ func (l *line) save(ctx context.Context, next schemas.Checkpoint, now time.Time)
 			return fmt.Errorf("write checkpoint %s: %w", l.name, errLost)
 		}
 		err = errors.Join(putErr, readErr)
+		if l.refused != nil {
+			l.refused(err, wait)
+		}
 		if pauseErr := pause(ctx, wait); pauseErr != nil {
 			return fmt.Errorf("write checkpoint %s: %w", l.name, errors.Join(err, pauseErr))
 		}

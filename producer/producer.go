@@ -96,7 +96,9 @@ func (p *Producer) Run(ctx context.Context) error {
 			t.client.Close()
 		}
 	}()
-	if err := p.open(ctx); err != nil {
+	if err := p.open(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	return p.work(ctx)

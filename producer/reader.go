@@ -104,12 +104,14 @@ func (r *reader) takeOver(ctx context.Context) (err error) {
 func (r *reader) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveMost)
 	defer cancel()
-	err := r.settle(ctx)
-	if r.moved {
-		err = errors.Join(err, r.save(ctx, r.acked))
+	if err := r.settle(ctx); err != nil {
+		r.log.Info("left a page that is not acknowledged; it is published again", "error", err)
 	}
-	if err != nil {
-		r.log.Warn("left the range without a checkpoint of all that was published; it is published again", "error", err)
+	if !r.moved {
+		return
+	}
+	if err := r.save(ctx, r.acked); err != nil {
+		r.log.Warn("left the range without a last checkpoint; what was published since the one before is published again", "error", err)
 	}
 }
 

@@ -75,8 +75,12 @@ func TestRewind(t *testing.T) {
 		newest schemas.LSN
 		want   bool
 	}{
-		{0, 41, false}, {59 * time.Second, 41, false}, {30 * time.Second, 42, false}, {time.Second, 41, false},
-		{59 * time.Second, 40, false}, {time.Second, 40, true},
+		{0, 41, false},
+		{59 * time.Second, 41, false},
+		{30 * time.Second, 42, false},
+		{time.Second, 41, false},
+		{59 * time.Second, 40, false},
+		{time.Second, 40, true},
 	} {
 		now = now.Add(step.after)
 		if got := r.rewinds(page(3, step.newest, 42)); got != step.want {

@@ -184,6 +184,9 @@ func (p *Producer) readRange(ctx context.Context, k *task) error {
 	}
 	p.setHalt(k, nil)
 	log := p.log.With(slog.String("container", k.container.Name()), slog.String("range", k.span.String()))
+	l.refused = func(err error, wait time.Duration) {
+		log.Warn("checkpoint is not stored; trying again", "error", err, "in", wait)
+	}
 	log.Info("reading range", "generation", int64(l.Checkpoint.Generation), "lsn", int64(l.Checkpoint.Position), "basis", string(l.Checkpoint.Basis))
 	return newReader(p, k, l, log).follow(ctx)
 }

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
+	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -31,14 +33,10 @@ func (p *play) harm() {
 	var group errgroup.Group
 	random := rand.New(rand.NewPCG(p.random.Uint64(), 0))
 	group.Go(func() error { return p.harmCompactor(ctx, compactor, random) })
-	var burials errgroup.Group
-	burials.Go(func() error { return p.bury(ctx) })
 	defer func() {
 		cancel()
-		for _, err := range []error{group.Wait(), burials.Wait()} {
-			if err != nil && !errors.Is(err, context.Canceled) {
-				p.Error(err)
-			}
+		if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+			p.Error(err)
 		}
 	}()
 	flow := newFlow(p)
@@ -50,8 +48,8 @@ func (p *play) harm() {
 		killed[victim.Name]++
 		p.must(victim.Restart())
 		switch n {
-		case 5:
-			p.early = p.restoreAny()
+		case 5, 8, 13, 17:
+			p.early = append(p.early, p.restoreAny())
 		case 9:
 			p.failOver()
 		default:
@@ -63,24 +61,34 @@ func (p *play) harm() {
 	p.stop(compactor)
 }
 
-// bury does what a real broker does by itself, see harness.Stack.Bury.
-func (p *play) bury(ctx context.Context) error {
-	ticker := time.NewTicker(500 * time.Millisecond)
-	defer ticker.Stop()
-	buried := 0
-	for {
-		select {
-		case <-ctx.Done():
-			p.Logf("buried %d members that the broker forgot", buried)
-			return ctx.Err()
-		case <-ticker.C:
+// bury does what a real broker does by itself, see harness.Graveyard, until the function that it returns is called.
+func (p *play) bury() (end func()) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	var group errgroup.Group
+	group.Go(func() error {
+		var graveyard harness.Graveyard
+		ticker := time.NewTicker(session / 4)
+		defer ticker.Stop()
+		for buried := 0; ; {
+			select {
+			case <-ctx.Done():
+				p.Logf("buried %d members that the broker forgot", buried)
+				return nil
+			case <-ticker.C:
+			}
+			n, err := graveyard.Bury(ctx, p.stack, session)
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			buried += n
 		}
-		n, err := p.stack.Bury(ctx)
-		if err != nil {
-			return err
+	})
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := group.Wait(); err != nil {
+			p.Error(err)
 		}
-		buried += n
-	}
+	})
 }
 
 // pause lets the programs work.
@@ -168,6 +176,8 @@ func (p *play) failOver() {
 	n := min(s.Newest-s.Floor, int64(1+p.random.IntN(12)))
 	after, err := p.stack.Cosmos.Failover(r, n)
 	p.must(err)
+	p.failed = harness.Container{Database: r.Database, ID: r.Container}
+	p.failedRange = oracle.Span{Min: s.Span.Min, Max: s.Span.Max}
 	p.Logf("failed over range %s of %s.%s from %d to %d", s.Span, r.Database, r.Container, s.Newest, after.Newest)
 }
 

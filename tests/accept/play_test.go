@@ -33,12 +33,17 @@ type play struct {
 	authors    []*author
 
 	seen     map[string]oracle.Point // every point that was ever listed, by container and name
-	early    *restored               // in the middle of everything
+	early    []*restored             // in the middle of everything
 	restores int
+
+	failed      harness.Container // that had the failover, in the range
+	failedRange oracle.Span
 }
 
-// settle is how far replicas may lag: the premise of every complete_to.
-const settle = 3 * time.Second
+const (
+	settle  = 3 * time.Second // how far replicas may lag: the premise of every complete_to
+	session = 2 * time.Second // of the consumer groups
+)
 
 // newPlay starts the emulators; topic is one for all containers, or empty for one each.
 func newPlay(t *testing.T, ctx context.Context, topic string) *play {
@@ -54,31 +59,11 @@ func newPlay(t *testing.T, ctx context.Context, topic string) *play {
 		keys: map[string][]key{"shop.orders": flatKeys(), "shop.visits": deepKeys()},
 		seen: map[string]oracle.Point{},
 	}
-	dir, err := os.MkdirTemp("", "almanac-play-")
-	p.must(err)
-	p.stack, err = harness.New(ctx, harness.Options{Dir: dir, Bin: bin, Partitions: 4, Containers: p.containers, Settings: harness.Settings{
-		"kafka.session_timeout":             "2s",
-		"producer.settle":                   settle.String(),
+	p.start(harness.Settings{
 		"producer.page_size":                "50",
 		"producer.checkpoint_interval":      "500ms",
-		"archiver.flush_interval":           "250ms",
-		"archiver.control_commit_interval":  "500ms",
-		"compactor.snapshot_interval":       "2s",
 		"producer.idle_checkpoint_interval": "2s",
-		"service.shutdown_grace":            "30s",
-	}})
-	p.must(err)
-	t.Cleanup(func() {
-		if err := p.stack.Close(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("ALMANAC_SEED=%d repeats the choices; everything is kept below %s\n%s", seed, dir, p.stack.Tails(8))
-			return
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
+		"archiver.control_commit_interval":  "500ms",
 	})
 	p.corpus = map[string][]document{}
 	for i, c := range p.containers {
@@ -94,6 +79,31 @@ func newPlay(t *testing.T, ctx context.Context, topic string) *play {
 		}
 	}
 	return p
+}
+
+// start starts the emulators. What they leave is kept when the test fails.
+func (p *play) start(over harness.Settings) {
+	dir, err := os.MkdirTemp("", "almanac-play-")
+	p.must(err)
+	p.stack, err = harness.New(p.ctx, harness.Options{Dir: dir, Bin: bin, Partitions: 4, Containers: p.containers, Settings: harness.Settings{
+		"kafka.session_timeout":   session.String(),
+		"producer.settle":         settle.String(),
+		"archiver.flush_interval": "250ms",
+		"service.shutdown_grace":  "30s",
+	}.With(over)})
+	p.must(err)
+	p.Cleanup(func() {
+		if err := p.stack.Close(); err != nil {
+			p.Error(err)
+		}
+		if p.Failed() {
+			p.Logf("ALMANAC_SEED=%d repeats the choices; everything is kept below %s\n%s", seed, dir, p.stack.Tails(8))
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			p.Error(err)
+		}
+	})
 }
 
 func (p *play) must(err error) {
@@ -150,7 +160,7 @@ func (p *play) points(c harness.Container) *timeline {
 		one := &list.Points[i]
 		one.Container, one.Incarnation = c.Name(), ledger.ByName(c.Name()).RID
 		name := c.Name() + " " + one.Name
-		if before, ok := p.seen[name]; ok && !before.Same(&one.Point) {
+		if before, ok := p.seen[name]; ok && !before.Keeps(&one.Point) {
 			p.Errorf("point %s changed: it was %+v, it is %+v", name, before, one.Point)
 		}
 		p.seen[name] = one.Point
@@ -249,5 +259,3 @@ func (p *play) verdict(what string, report *oracle.Report) {
 		p.Errorf("%s: %d findings in %s\n%s", what, report.Total(), filepath.Base(p.stack.Dir), report)
 	}
 }
-
-func fmtList(list []string) string { return fmt.Sprintf("%q", list) }

@@ -3,6 +3,7 @@ package accept
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -34,6 +35,12 @@ type restored struct {
 // restore restores a moment into a new container and reads that over HTTP.
 func (p *play) restore(c harness.Container, moment ...string) *restored {
 	p.Helper()
+	r, err := p.tryRestore(c, moment...)
+	p.must(err)
+	return r
+}
+
+func (p *play) tryRestore(c harness.Container, moment ...string) (*restored, error) {
 	p.restores++
 	r := &restored{
 		source: c, target: harness.Container{Database: c.Database, ID: fmt.Sprintf("%s-back-%d", c.ID, p.restores), Key: c.Key},
@@ -44,35 +51,57 @@ func (p *play) restore(c harness.Container, moment ...string) *restored {
 		Point  struct{ Name string }
 		Source struct{ Snapshot string }
 	}
-	p.tell(&plan, "restorer", append([]string{"plan"}, args...)...)
+	if err := p.ask(&plan, "restorer", append([]string{"plan"}, args...)...); err != nil {
+		return nil, err
+	}
 	var report struct {
 		Point     string
 		Documents int
 	}
-	p.tell(&report, "restorer", append([]string{"run"}, args...)...)
-	r.point, r.base = report.Point, plan.Source.Snapshot
-	p.read(r)
-	if len(r.content) != report.Documents {
-		p.Errorf("restore %s of %s: it says %d documents, %d are there", r.point, c.Name(), report.Documents, len(r.content))
+	if err := p.ask(&report, "restorer", append([]string{"run"}, args...)...); err != nil {
+		return nil, err
 	}
-	return r
+	r.point, r.base = report.Point, plan.Source.Snapshot
+	if err := p.read(r); err != nil {
+		return nil, err
+	}
+	if len(r.content) != report.Documents {
+		return nil, fmt.Errorf("restore %s of %s: it says %d documents, %d are there", r.point, c.Name(), report.Documents, len(r.content))
+	}
+	return r, nil
 }
 
-// tell runs a program that must succeed, and decodes what it prints.
+// refusedError is an answer with exit code 2.
+type refusedError struct{ said string }
+
+func (e *refusedError) Error() string { return e.said }
+
+// ask runs a program and decodes what it prints.
+func (p *play) ask(into any, program string, args ...string) error {
+	result, err := p.stack.Run(p.ctx, program, args...)
+	switch {
+	case err != nil:
+		return err
+	case result.Exit == 2:
+		return &refusedError{result.Err().Error()}
+	case result.Exit != 0:
+		return result.Err()
+	}
+	if err := json.Unmarshal(result.Stdout, into); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", program, args, err, result.Stdout)
+	}
+	return nil
+}
+
+// tell is ask of a program that must succeed.
 func (p *play) tell(into any, program string, args ...string) {
 	p.Helper()
-	result, err := p.stack.Run(p.ctx, program, args...)
-	p.must(err)
-	p.must(result.Err())
-	if err := json.Unmarshal(result.Stdout, into); err != nil {
-		p.Fatalf("%s %s: %v\n%s", program, args, err, result.Stdout)
-	}
+	p.must(p.ask(into, program, args...))
 }
 
 // read reads a target.
-func (p *play) read(r *restored) {
-	p.Helper()
-	p.must(p.stack.Account.Each(p.ctx, r.target, func(document []byte) error {
+func (p *play) read(r *restored) error {
+	return p.stack.Account.Each(p.ctx, r.target, func(document []byte) error {
 		doc, err := oracle.Identify(document, r.target.Key)
 		if err != nil {
 			return err
@@ -83,17 +112,30 @@ func (p *play) read(r *restored) {
 		}
 		r.content[doc] = oracle.Digest(user)
 		return nil
-	}))
+	})
 }
 
 // drop deletes a target.
 func (p *play) drop(r *restored) { p.must(p.stack.Account.DeleteContainer(p.ctx, r.target)) }
 
-// restoreAny restores a point while everything goes on.
+// restoreAny restores a point while everything goes on. The name of one of the newest may cease to fold under our hands,
+// when marks of its second are archived later; then it is refused, and another is taken.
 func (p *play) restoreAny() *restored {
 	c := p.containers[p.random.IntN(len(p.containers))]
-	points := p.points(c).Points
-	r := p.restore(c, "--at", points[p.random.IntN(len(points))].Name)
+	var r *restored
+	p.until(30*time.Second, "a point of "+c.Name()+" to restore", func() (string, error) {
+		list := p.points(c)
+		if len(list.Points) == 0 {
+			return fmt.Sprintf("there is none: %q", list.Pending), nil
+		}
+		var refusal *refusedError
+		var err error
+		r, err = p.tryRestore(c, "--at", list.Points[p.random.IntN(len(list.Points))].Name)
+		if errors.As(err, &refusal) && strings.Contains(refusal.said, "does not fold") {
+			return refusal.said, nil
+		}
+		return "", err
+	})
 	p.drop(r)
 	return r
 }
@@ -160,7 +202,8 @@ func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
 		c := p.containers[n%len(p.containers)]
 		p.refused(c, lists[c.Name()], n)
 	}
-	p.sameAsEarly(check)
+	p.sameAsEarly(check, lists)
+	p.vanished(lists)
 	p.verdict("restores", report)
 }
 
@@ -215,17 +258,47 @@ func (p *play) again(r *restored) {
 	p.drop(other)
 }
 
-// sameAsEarly restores the point again that was restored in the middle of everything.
-func (p *play) sameAsEarly(check func(*restored, time.Time)) {
-	if p.early == nil {
-		return
+// vanished counts the names that were listed once and are not any more.
+func (p *play) vanished(lists map[string][]listed) {
+	now := map[string]bool{}
+	for name, list := range lists {
+		for _, l := range list {
+			now[name+" "+l.Name] = true
+		}
 	}
-	r := p.restore(p.early.source, "--at", p.early.point)
-	check(r, time.Time{})
-	if !maps.Equal(r.content, p.early.content) {
-		p.Errorf("point %s of %s does not keep its content: %d documents early, %d now", r.point, r.source.Name(), len(p.early.content), len(r.content))
+	n := 0
+	for name := range p.seen {
+		if !now[name] {
+			n++
+		}
 	}
-	p.drop(r)
+	p.Logf("of %d points that were listed %d do not fold any more", len(p.seen), n)
+}
+
+// sameAsEarly restores the points again that were restored in the middle of everything. A name may have ceased to fold,
+// since marks of its second came late; then it is refused.
+func (p *play) sameAsEarly(check func(*restored, time.Time), lists map[string][]listed) {
+	kept := 0
+	for _, early := range p.early {
+		if !slices.ContainsFunc(lists[early.source.Name()], func(l listed) bool { return l.Name == early.point }) {
+			result, err := p.stack.Run(p.ctx, "restorer", "plan", "--container", early.source.Name(), "--at", early.point)
+			p.must(err)
+			if result.Exit != 2 {
+				p.Errorf("%v: exit code %d, want 2 for a name that is not listed", result.Args, result.Exit)
+			}
+			continue
+		}
+		kept++
+		r := p.restore(early.source, "--at", early.point)
+		check(r, time.Time{})
+		if !maps.Equal(r.content, early.content) {
+			p.Errorf("point %s of %s does not keep its content: %d documents early, %d now", r.point, r.source.Name(), len(early.content), len(r.content))
+		}
+		p.drop(r)
+	}
+	if kept == 0 {
+		p.Errorf("none of %d points that were restored early is still there", len(p.early))
+	}
 }
 
 // bytes compares the corpus byte for byte, and the container's settings.

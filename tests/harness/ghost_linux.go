@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -13,10 +14,15 @@ import (
 // established is the state of a connection in /proc/net/tcp.
 const established = "01"
 
-// Bury removes members from consumer groups whose connection has ended, and returns how many. A broker does that when
-// their session expires; the in-process one forgets to for a member that was killed while it waited for a rebalance:
-// such a ghost would keep its partitions for ever.
-func (s *Stack) Bury(ctx context.Context) (int, error) {
+// Graveyard knows since when members of consumer groups are dead. Its zero value is empty.
+type Graveyard struct {
+	since map[string]time.Time // by member
+}
+
+// Bury removes members from consumer groups whose connection ended longer ago than their session may last, and returns
+// how many. A broker does that by itself; the in-process one forgets to for a member that was killed while it waited for
+// a rebalance: such a ghost would keep its partitions for ever. It is to be called again and again.
+func (g *Graveyard) Bury(ctx context.Context, s *Stack, session time.Duration) (int, error) {
 	groups, err := s.admin.DescribeGroups(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("bury dead members: %w", err)
@@ -25,28 +31,43 @@ func (s *Stack) Bury(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("bury dead members: %w", err)
 	}
+	dead := map[string]time.Time{}
 	buried := 0
-	for _, g := range groups.Sorted() {
-		if g.State != "Stable" {
-			continue // whoever died waits there for a timeout that works
-		}
-		for _, m := range g.Members {
+	for _, group := range groups.Sorted() {
+		for _, m := range group.Members {
 			_, port, _ := strings.Cut(m.ClientHost, ":")
 			if n, err := strconv.Atoi(port); err != nil || ports[n] {
 				continue
 			}
-			leave := kmsg.NewPtrLeaveGroupRequest()
-			leave.Group = g.Group
-			member := kmsg.NewLeaveGroupRequestMember()
-			member.MemberID = m.MemberID
-			leave.Members = append(leave.Members, member)
-			if _, err := leave.RequestWith(ctx, s.client); err != nil {
-				return buried, fmt.Errorf("bury dead member of %s: %w", g.Group, err)
+			since, known := g.since[m.MemberID]
+			if !known {
+				since = time.Now()
+			}
+			if time.Since(since) < 2*session {
+				dead[m.MemberID] = since
+				continue
+			}
+			if err := s.leave(ctx, group.Group, m.MemberID); err != nil {
+				return buried, err
 			}
 			buried++
 		}
 	}
+	g.since = dead
 	return buried, nil
+}
+
+// leave lets a member leave its group.
+func (s *Stack) leave(ctx context.Context, group, id string) error {
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = group
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID = id
+	leave.Members = append(leave.Members, member)
+	if _, err := leave.RequestWith(ctx, s.client); err != nil {
+		return fmt.Errorf("bury dead member of %s: %w", group, err)
+	}
+	return nil
 }
 
 // livePorts are the local ports of this machine's connections.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"syscall"
+	"time"
 )
 
 // attributes keep the terminal's signals from a child.
@@ -14,6 +15,9 @@ func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: tr
 // peakRSS is known on Linux only.
 func peakRSS(int) (int64, error) { return 0, errors.ErrUnsupported }
 
-// Bury works on Linux only; elsewhere a member that is killed while it waits for a rebalance keeps its partitions until
-// the next one.
-func (s *Stack) Bury(context.Context) (int, error) { return 0, nil }
+// Graveyard works on Linux only; elsewhere a member that is killed while it waits for a rebalance keeps its partitions
+// until the next one.
+type Graveyard struct{}
+
+// Bury buries nobody.
+func (*Graveyard) Bury(context.Context, *Stack, time.Duration) (int, error) { return 0, nil }

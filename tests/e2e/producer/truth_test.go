@@ -20,7 +20,7 @@ func TestUnacknowledgedNeverCheckpointed(t *testing.T) {
 	c := orders()
 	w := newWorld(t, c)
 	w.config.Producer.MarkInterval, w.config.Producer.IdleMarkInterval = time.Minute, time.Minute // so that no mark waits first
-	w.config.Producer.CheckpointInterval = 0                                                         // so that every page is followed by a checkpoint
+	w.config.Producer.CheckpointInterval = 0                                                      // so that every page is followed by a checkpoint
 	w.fill(c, 5, 1)
 	r := w.run()
 	w.waitComplete(c)

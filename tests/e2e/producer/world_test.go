@@ -323,3 +323,19 @@ func (w *world) logs(text string) bool {
 	defer w.mu.Unlock()
 	return strings.Contains(w.logged.String(), text)
 }
+
+// rewrite replaces a text in an object.
+func rewrite(t *testing.T, w *world, name, old, replacement string) {
+	t.Helper()
+	body, _, err := blob.ReadAll(t.Context(), w.root, name, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(body, []byte(old)) {
+		t.Fatalf("%s does not hold %q: %s", name, old, body)
+	}
+	body = bytes.Replace(body, []byte(old), []byte(replacement), 1)
+	if _, err := w.root.Put(t.Context(), name, bytes.NewReader(body), blob.Always()); err != nil {
+		t.Fatal(err)
+	}
+}
