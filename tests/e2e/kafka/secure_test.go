@@ -23,6 +23,7 @@ const orders = "cosmos.shop.orders"
 type secured struct {
 	cfg       config.Kafka
 	authority *harness.Authority
+	cluster   *kfake.Cluster
 }
 
 func newSecured(t *testing.T, auth tls.ClientAuthType, options ...kfake.Opt) secured {
@@ -41,7 +42,7 @@ func newSecured(t *testing.T, auth tls.ClientAuthType, options ...kfake.Opt) sec
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	return secured{authority: authority, cfg: config.Kafka{
+	return secured{authority: authority, cluster: cluster, cfg: config.Kafka{
 		Brokers: cluster.ListenAddrs(), SessionTimeout: 10 * time.Second, MaxMessageBytes: 1_000_000,
 		TLS: config.KafkaTLS{Enabled: true, CAFile: authority.File},
 	}}

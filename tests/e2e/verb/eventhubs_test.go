@@ -59,9 +59,10 @@ func TestEventHubs(t *testing.T) {
 		}
 	}
 	w.write(20)
-	for i, size := range []int{900_000, 1_040_000, 1_046_000, 1_900_000} {
-		document := fmt.Sprintf(`{"id":"large%d","tenant":"t1","text":%q}`, i, strings.Repeat("x", size))
-		w.must(w.account.Write(t.Context(), harness.Upsert, products(), `["t1"]`, []byte(document)))
+	for i, size := range []int{900_000, 1_040_000, 1_046_000, 1_900_000, 600_000, 600_000, 600_000, 600_000, 600_000, 600_000, 600_000, 600_000} {
+		tenant := fmt.Sprintf("t%d", i)
+		document := fmt.Sprintf(`{"id":"large%d","tenant":%q,"text":%q}`, i, tenant, strings.Repeat("x", size))
+		w.must(w.account.Write(t.Context(), harness.Upsert, products(), `["`+tenant+`"]`, []byte(document)))
 	}
 	w.start("producer")
 	w.start("archiver")
@@ -78,8 +79,8 @@ func TestEventHubs(t *testing.T) {
 	}
 	var snapshots compactor.Status
 	w.status("compactor", &snapshots)
-	if got := snapshots.Containers[0].Newest; got == nil || got.Rows != 24 {
-		t.Errorf("got %+v want a snapshot of 24 documents", got)
+	if got := snapshots.Containers[0].Newest; got == nil || got.Rows != 32 {
+		t.Errorf("got %+v want a snapshot of 32 documents", got)
 	}
 	mu.Lock()
 	defer mu.Unlock()
