@@ -1,7 +1,10 @@
 package verb_test
 
 import (
+	"encoding/pem"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 	"github.com/cosmos-almanac/almanac/internal/check"
+	"github.com/cosmos-almanac/almanac/producer"
 )
 
 // TestChecksBeforeAnythingRan: all is well, or said to be missing yet, and nothing is left behind.
@@ -124,5 +128,61 @@ func TestChecksThatFind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCheckOfSeveralWriteRegions: such an account answers, and what it holds has no order.
+func TestCheckOfSeveralWriteRegions(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	account := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			http.NotFound(rw, r)
+			return
+		}
+		_, _ = io.WriteString(rw, `{"id":"sky","writableLocations":[{"name":"West Europe"},{"name":"North Europe"}]}`)
+	}))
+	t.Cleanup(account.Close)
+	w.must(os.WriteFile(filepath.Join(w.dir, "sky.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: account.Certificate().Raw}), 0o600))
+	w.settings["cosmos.endpoint"], w.settings["cosmos.ca_file"] = account.URL+"/", filepath.Join(w.dir, "sky.pem")
+	exit, stdout, _ := w.run("producer", "check")
+	if want := "the account writes in 2 regions (West Europe, North Europe)"; exit != 2 || !strings.Contains(stdout, want) {
+		t.Errorf("got exit %d\n%swant exit 2: %s", exit, stdout, want)
+	}
+}
+
+// TestCheckOfWhatWasBegun: a container that was made anew, and a start that was changed, contradict the archive.
+func TestCheckOfWhatWasBegun(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	stop := w.start("producer")
+	var ranges producer.Status
+	w.eventually("the producer to begin", func() string {
+		w.status("producer", &ranges)
+		if !ranges.Containers[0].Begun {
+			return "it has not"
+		}
+		return ""
+	})
+	stop()
+	for _, test := range []struct {
+		name  string
+		spoil func()
+		exit  int
+		want  string
+	}{
+		{"as it was", func() {}, 0, "its change feed can be read"},
+		{"start", func() { w.container = ", start: now" }, 2, "it began with start: beginning, and almanac.yaml says now"},
+		{"incarnation", func() {
+			w.container = ""
+			w.must(w.account.DeleteContainer(t.Context(), products()))
+			w.createContainer("")
+		}, 2, "and now another stands there"},
+	} {
+		test.spoil()
+		exit, stdout, stderr := w.run("producer", "check")
+		if exit != test.exit || !strings.Contains(stdout, test.want) {
+			t.Errorf("%s: got exit %d\n%s%swant exit %d: %s", test.name, exit, stdout, stderr, test.exit, test.want)
+		}
 	}
 }

@@ -58,6 +58,8 @@ type world struct {
 	kafka    *kfake.Cluster
 	admin    *kadm.Client
 	settings map[string]string // of almanac.yaml, by path
+
+	container string // further keys of the container in it
 }
 
 func newWorld(t *testing.T, options ...kfake.Opt) *world {
@@ -161,7 +163,7 @@ func (w *world) config() string {
 		}
 		fmt.Fprintf(&text, "  %s: %s\n", key, w.settings[path])
 	}
-	text.WriteString("containers:\n  - {database: shop, container: products, deletes: none}\n")
+	fmt.Fprintf(&text, "containers:\n  - {database: shop, container: products, deletes: none%s}\n", w.container)
 	path := filepath.Join(w.dir, "almanac.yaml")
 	w.must(os.WriteFile(path+".new", []byte(text.String()), 0o600))
 	w.must(os.Rename(path+".new", path))
