@@ -41,7 +41,7 @@ func Program() service.Program {
 type commands struct {
 	Run      runCommand      `cmd:"" help:"Take snapshots of all containers until stopped. Two or more may run side by side."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one snapshot of a container now."`
-	Clear    clearCommand    `cmd:"" help:"Remove the halt of a container."`
+	Clear    clearCommand    `cmd:"" help:"Remove the halt of a container. Exit code 0 too when it is not halted."`
 	Check    checkCommand    `cmd:"" help:"Try everything that run needs: storage, archive, folder of spilled runs. Exit code 2: something must be mended; 1: something did not answer."`
 	Status   statusCommand   `cmd:"" help:"Show the newest snapshot of each container, and what is halted."`
 }
@@ -115,7 +115,7 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 	}
 	return env.Print(halts, func(w io.Writer) error {
 		if len(halts) == 0 {
-			_, err := fmt.Fprintf(w, "%s is not halted\n", target.Container)
+			_, err := fmt.Fprintf(w, "nothing is halted: container %s\n", target.Container)
 			return err
 		}
 		for _, halt := range halts {

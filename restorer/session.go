@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/dir"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
@@ -20,6 +21,7 @@ type session struct {
 	env       *service.Env
 	container config.Container
 	rules     archive.Rules
+	store     blob.Store
 	changes   *archive.Changes
 }
 
@@ -37,13 +39,11 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, err
 	}
 	root := env.Config.Archive.Root
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return nil, usage("archive.root %s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", root)
-	}
 	store, err := dir.New(root, dir.Options{})
 	if err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
+		return nil, fmt.Errorf("archive.root: %w", err)
 	}
+	s.store = store
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
 		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another: %w", root, container.Topic, err)
@@ -89,6 +89,17 @@ func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
 	return archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
 }
 
+// standstill says what may keep the newest position where it is, beyond what the marks say themselves.
+func (s *session) standstill(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
+	const slack = time.Minute // of clocks, and of a commit
+	why := t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)
+	halts, err := archive.ListHalts(ctx, s.store, s.container.Topic)
+	for _, halt := range halts {
+		why = append(why, fmt.Sprintf("partition %d is halted: %s", halt.Partition, halt.Reason))
+	}
+	return why, err
+}
+
 func (s *session) point(ctx context.Context, m moment) (archive.Point, error) {
 	timeline, err := s.timeline(ctx)
 	if err != nil {
@@ -110,7 +121,7 @@ func (s *session) writer() (*cosmos.Writer, error) {
 	c := s.env.Config
 	key, err := c.Cosmos.Key.Reveal()
 	if err != nil {
-		return nil, usage("read cosmos.key: %w", err)
+		return nil, usage("%w", err) // it names the setting
 	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
 		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,

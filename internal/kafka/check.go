@@ -65,7 +65,11 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 		return []check.Finding{f.Fix("check kafka.brokers, kafka.tls, kafka.sasl and the way there")}
 	}
 	c.brokers = len(metadata.Brokers)
-	findings := append([]check.Finding{check.Good(subject, "kafka.brokers %s answer; the cluster has %d", c.at, c.brokers)}, c.secrecy()...)
+	findings := []check.Finding{check.Good(subject, "kafka.brokers %s answer; the cluster has %d", c.at, c.brokers)}
+	findings = append(findings, c.secrecy()...)
+	if c.brokers > 0 {
+		findings = append(findings, c.session(ctx, metadata.Brokers[0].NodeID)...)
+	}
 	for _, use := range uses {
 		findings = append(findings, c.use(ctx, use)...)
 	}
@@ -86,6 +90,39 @@ func (c *checker) secrecy() []check.Finding {
 		return []check.Finding{f.Fix("set kafka.tls.enabled, or use SCRAM")}
 	}
 	return nil
+}
+
+// session judges kafka.session_timeout by what a broker says that it takes; a broker that does not tell is not asked twice,
+// and Event Hubs' bounds are known to the configuration.
+func (c *checker) session(ctx context.Context, broker int32) []check.Finding {
+	const least, most = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
+	answers, err := timed(ctx, func(ctx context.Context) (kadm.ResourceConfigs, error) {
+		return c.admin.DescribeBrokerConfigs(ctx, broker)
+	})
+	if err != nil || len(answers) != 1 || answers[0].Err != nil || c.cfg.Profile == config.ProfileEventHubs {
+		return nil
+	}
+	have := values(answers[0].Configs)
+	low, errLow := strconv.ParseInt(have[least], 10, 64)
+	high, errHigh := strconv.ParseInt(have[most], 10, 64)
+	ours := c.cfg.SessionTimeout.Milliseconds()
+	if errLow != nil || errHigh != nil || ours >= low && ours <= high {
+		return nil
+	}
+	f := check.Bad(check.Stop, "kafka", "kafka.session_timeout is %v, and the brokers take %v to %v", c.cfg.SessionTimeout,
+		time.Duration(low)*time.Millisecond, time.Duration(high)*time.Millisecond)
+	return []check.Finding{f.Fix("choose one between, or change the brokers' %s or %s", least, most)}
+}
+
+// values are the settings that have one.
+func values(configs []kadm.Config) map[string]string {
+	have := map[string]string{}
+	for _, one := range configs {
+		if one.Value != nil {
+			have[one.Key] = *one.Value
+		}
+	}
+	return have
 }
 
 // use looks at one topic.
@@ -159,13 +196,7 @@ func (c *checker) settings(ctx context.Context, subject, topic string, detail ka
 		f := check.Bad(check.Warning, subject, "its settings cannot be read: %v", err)
 		return []check.Finding{f.Fix("grant this user DescribeConfigs on the topic, or see to it yourself: %s", settingsText(wantedSettings(c.cfg, c.brokers)))}
 	}
-	have := map[string]string{}
-	for _, one := range answers[0].Configs {
-		if one.Value != nil {
-			have[one.Key] = *one.Value
-		}
-	}
-	j := judge{cfg: c.cfg, subject: subject, topic: topic, have: have}
+	j := judge{cfg: c.cfg, subject: subject, topic: topic, have: values(answers[0].Configs)}
 	j.all(min(detail.Partitions.NumReplicas(), c.brokers))
 	if len(j.findings) == 0 {
 		return []check.Finding{check.Good(subject, "its settings are as they should be")}

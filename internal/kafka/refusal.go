@@ -35,7 +35,8 @@ func explain(at string, err error) error {
 	case strings.Contains(err.Error(), "remote error: tls:"): // an alert; its type is not exported (crypto/tls)
 		return badConfig("kafka.brokers %s refuse this client's certificate: check kafka.tls.cert_file and kafka.tls.key_file: %v", at, err)
 	}
-	return fmt.Errorf("kafka.brokers %s do not answer: %w", at, err)
+	return fmt.Errorf("kafka.brokers %s do not answer; look whether they run, whether this machine reaches their host and port (name, firewall), "+
+		"and whether the addresses that their advertised.listeners give out can be reached from here: %w", at, err)
 }
 
 // isRefusal says whether err says that this user may not do what was tried.

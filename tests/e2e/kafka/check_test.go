@@ -96,6 +96,18 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestSessionTimeout: what the brokers would refuse for ever is found before anybody joins.
+func TestSessionTimeout(t *testing.T) {
+	_, cfg := start(t, kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "6000", "group.max.session.timeout.ms": "60000"}))
+	for timeout, want := range map[time.Duration]check.Severity{5 * time.Second: check.Stop, 6 * time.Second: check.OK, 60 * time.Second: check.OK, 61 * time.Second: check.Stop} {
+		cfg.SessionTimeout = timeout
+		severity, text := worst(kafka.Check(t.Context(), cfg, nil))
+		if severity != want || want == check.Stop && !strings.Contains(text, "the brokers take 6s to 1m0s") {
+			t.Errorf("%v: got %s: %s want %s", timeout, severity, text, want)
+		}
+	}
+}
+
 // TestPermissions takes permissions away one by one.
 func TestPermissions(t *testing.T) {
 	allow := func(resource kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) kfake.ACL {

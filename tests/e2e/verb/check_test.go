@@ -88,7 +88,7 @@ func TestChecksThatFind(t *testing.T) {
 		{"password is not set", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.settings["kafka.sasl"] = "{mechanism: SCRAM-SHA-512, user: almanac, password: {env: NOT_SET}}"
 		}, 2, "environment variable NOT_SET is not set"},
-		{"account is not there", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.endpoint"] = "https://127.0.0.1:1/" }, 1, "cosmos.endpoint: read account 127.0.0.1:1"},
+		{"account is not there", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.endpoint"] = "https://127.0.0.1:1/" }, 1, "read account 127.0.0.1:1"},
 		{"key is wrong", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.key"] = "d3Jvbmc=" }, 2, "check that cosmos.key is a key of this account"},
 		{"key reads and does not write", []string{"restorer"}, nil, func(w *world) {
 			w.cosmos.SetHook(func(r *http.Request) *cosmosfake.Fault {

@@ -114,7 +114,8 @@ func (w *world) openKafka(options []kfake.Opt) string {
 	encryption, err := authority.ServerTLS(tls.NoClientCert)
 	w.must(err)
 	options = append([]kfake.Opt{
-		kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100 * time.Millisecond), kfake.TLS(encryption), kfake.EnableSASL(),
+		kfake.NumBrokers(3), kfake.GroupMinSessionTimeout(100 * time.Millisecond),
+		kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "100"}), kfake.TLS(encryption), kfake.EnableSASL(),
 		kfake.Superuser("SCRAM-SHA-512", "root", "root"), kfake.Superuser("SCRAM-SHA-512", "almanac", password),
 	}, options...)
 	w.kafka, err = kfake.NewCluster(options...)
