@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -132,8 +134,11 @@ func (a *Archiver) withGrace(ctx context.Context) (context.Context, context.Canc
 
 // open connects, and checks the topics before anything is written.
 func (a *Archiver) open(ctx context.Context) (err error) {
-	options := append(kafka.ClientOptions(a.config.Kafka, a.log), append(a.kafka, a.clients.Option())...)
-	a.reader, err = kgo.NewClient(append(options,
+	options, err := a.clientOptions()
+	if err != nil {
+		return err
+	}
+	a.reader, err = kgo.NewClient(append(slices.Clone(options),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // out of range is for us to judge
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // they have offsets too
@@ -147,7 +152,8 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 	}
 	var names []string
 	for i, one := range a.config.Topics() {
-		partitions, err := kafka.Topic(ctx, a.reader, one.Name)
+		isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) }
+		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, isNew)
 		if err != nil {
 			return err
 		}
@@ -159,7 +165,6 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		a.topics, a.byName[t.name] = append(a.topics, t), t
 		names = append(names, one.Name)
 	}
-	options = append(kafka.ClientOptions(a.config.Kafka, a.log), append(a.kafka, a.clients.Option())...)
 	options = append(options, kafka.GroupOptions(a.config.Kafka, a.config.Archiver.Group, names...)...)
 	options = append(options, a.assignment.options()...)
 	options = append(options, kafka.OnRefused(a.config.Kafka, a.config.Archiver.Group, func(err *kafka.ConfigError) { a.refuse(err) }))
@@ -168,6 +173,12 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 	}
 	a.report("archive", nil)
 	return nil
+}
+
+// clientOptions are those of both clients.
+func (a *Archiver) clientOptions() ([]kgo.Opt, error) {
+	options, err := kafka.ClientOptions(a.config.Kafka, a.log)
+	return append(append(options, a.kafka...), a.clients.Option()), err
 }
 
 // close leaves the group and waits for what runs beside.

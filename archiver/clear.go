@@ -93,9 +93,9 @@ func checkTopic(cfg *config.Config, topic string) error {
 
 // checkPartition refuses a partition that the topic does not have: of such a one "nothing is halted" would mislead.
 func checkPartition(ctx context.Context, o Options, topic string, partition int32) error {
-	client, err := kgo.NewClient(append(kafka.ClientOptions(o.Config.Kafka, o.Log), o.Kafka...)...)
+	client, err := o.connect()
 	if err != nil {
-		return fmt.Errorf("make kafka client: %w", err)
+		return err
 	}
 	defer client.Close()
 	n, err := kafka.Topic(ctx, client, topic)
@@ -108,9 +108,9 @@ func checkPartition(ctx context.Context, o Options, topic string, partition int3
 // acceptGap commits the gap row. Retention goes on while an operator thinks, so the gap reaches at least to the log's
 // present start.
 func acceptGap(ctx context.Context, o Options, topic string, partition int32, gap schemas.Gap) (schemas.Gap, error) {
-	client, err := kgo.NewClient(append(kafka.ClientOptions(o.Config.Kafka, o.Log), o.Kafka...)...)
+	client, err := o.connect()
 	if err != nil {
-		return gap, fmt.Errorf("make kafka client: %w", err)
+		return gap, err
 	}
 	defer client.Close()
 	if _, err := kafka.Topic(ctx, client, topic); err != nil {
@@ -140,6 +140,19 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 		return gap, fmt.Errorf("commit gap row: %w", err)
 	}
 	return gap, nil
+}
+
+// connect makes a client that is no member.
+func (o *Options) connect() (*kgo.Client, error) {
+	options, err := kafka.ClientOptions(o.Config.Kafka, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(options, o.Kafka...)...)
+	if err != nil {
+		return nil, fmt.Errorf("make kafka client: %w", err)
+	}
+	return client, nil
 }
 
 // gapCommit makes the commit of one gap row.

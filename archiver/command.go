@@ -19,6 +19,10 @@ func Program() service.Program {
 		Examples: []service.Example{
 			{Line: "almanac-archiver run --config almanac.yaml", About: "archive all topics of the configuration until stopped"},
 			{Line: "almanac-archiver run --archiver-flush-interval 5s --service-listen :9102", About: "commit more often, and show metrics"},
+			{Line: "almanac-archiver check", About: "try everything that run needs, before anything runs"},
+			{Line: "almanac-archiver check -o json", About: "the same, for a program"},
+			{Line: "almanac-archiver status", About: "show how far the topic partitions are archived"},
+			{Line: "almanac-archiver status -o json", About: "the same, for a program"},
 			{Line: "almanac-archiver clear --topic cosmos.shop.orders --partition 3", About: "let a halted topic partition go on after its cause was mended"},
 			{Line: "almanac-archiver clear --topic cosmos.shop.orders --partition 3 --accept-gap", About: "give up offsets that are lost; a gap row keeps their numbers"},
 		},
@@ -28,6 +32,9 @@ func Program() service.Program {
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Archive until stopped. Two or more may run side by side."`
 	Clear clearCommand `cmd:"" help:"Remove the halt of a topic partition. Exit code 0 too when it is not halted."`
+
+	Check  checkCommand  `cmd:"" help:"Try everything that run needs: brokers, topics and their settings, permissions, storage, tables. Exit code 2: something must be mended; 1: something did not answer."`
+	Status statusCommand `cmd:"" help:"Show how far the topic partitions are archived, and what is halted."`
 }
 
 type runCommand struct{}

@@ -28,6 +28,10 @@ func Program() service.Program {
 			{Line: "almanac-compactor run --compactor-snapshot-interval 15m --service-listen :9103", About: "more often, and show metrics"},
 			{Line: "almanac-compactor snapshot --container shop.orders", About: "take one now, of the newest exact point"},
 			{Line: "almanac-compactor snapshot --container shop.orders --at 20261120T101500.999Z-1a2b3c4d --dry-run", About: "show what taking that point would do"},
+			{Line: "almanac-compactor check", About: "try everything that run needs, before anything runs"},
+			{Line: "almanac-compactor check -o json", About: "the same, for a program"},
+			{Line: "almanac-compactor status", About: "show the newest snapshots"},
+			{Line: "almanac-compactor status -o json", About: "the same, for a program"},
 			{Line: "almanac-compactor clear --container shop.orders", About: "let a halted container go on after its cause was mended"},
 			{Line: "almanac-compactor clear --container shop.orders -o json", About: "the same, and print the halts as JSON"},
 		},
@@ -38,6 +42,8 @@ type commands struct {
 	Run      runCommand      `cmd:"" help:"Take snapshots of all containers until stopped. Two or more may run side by side."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one snapshot of a container now."`
 	Clear    clearCommand    `cmd:"" help:"Remove the halt of a container. Exit code 0 too when it is not halted."`
+	Check    checkCommand    `cmd:"" help:"Try everything that run needs: storage, archive, folder of spilled runs. Exit code 2: something must be mended; 1: something did not answer."`
+	Status   statusCommand   `cmd:"" help:"Show the newest snapshot of each container, and what is halted."`
 }
 
 type runCommand struct{}

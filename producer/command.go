@@ -23,6 +23,10 @@ func Program() service.Program {
 		Examples: []service.Example{
 			{Line: "almanac-producer run --config almanac.yaml", About: "publish all containers of the configuration until stopped"},
 			{Line: "almanac-producer run --producer-mark-interval 5s --service-listen :9101", About: "state restore points more often, and show metrics"},
+			{Line: "almanac-producer check", About: "try everything that run needs, before anything runs"},
+			{Line: "almanac-producer check -o json", About: "the same, for a program"},
+			{Line: "almanac-producer status", About: "show where the feed ranges stand"},
+			{Line: "almanac-producer status -o json", About: "the same, for a program"},
 			{Line: "almanac-producer clear --container shop.orders --range 0F-1F", About: "let a halted range go on after its cause was mended"},
 			{Line: "almanac-producer clear --container shop.orders --range all", About: "the same for all halted ranges of a container"},
 		},
@@ -32,6 +36,9 @@ func Program() service.Program {
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Publish until stopped. Two or more may run side by side: they share the feed ranges."`
 	Clear clearCommand `cmd:"" help:"Remove the halt of a feed range. Exit code 0 too when nothing is halted."`
+
+	Check  checkCommand  `cmd:"" help:"Try everything that run needs: account, containers, brokers, topics and their settings, permissions, storage. Exit code 2: something must be mended; 1: something did not answer."`
+	Status statusCommand `cmd:"" help:"Show where the feed ranges stand, and what is halted."`
 }
 
 type runCommand struct{}

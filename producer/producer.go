@@ -145,7 +145,8 @@ func (p *Producer) open(ctx context.Context) error {
 }
 
 func (p *Producer) openTopic(ctx context.Context, t *topic, containers []config.Container) (err error) {
-	if t.partitions, err = kafka.Topic(ctx, t.client, t.name); err != nil {
+	isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, p.archive, t.name) }
+	if t.partitions, err = kafka.OpenTopic(ctx, t.client, p.config.Kafka, t.name, isNew); err != nil {
 		return err
 	}
 	known, err := topicid.Identify(ctx, p.archive, t.name)

@@ -27,6 +27,10 @@ func Program() service.Program {
 			{Line: "almanac-restorer verify --before 2026-11-20T10:15:00Z --to shop.products", About: "list what changed since"},
 			{Line: `almanac-restorer get --partition-key '["eu"]' --id p-42 --before 2026-11-20T10:15:00Z > p-42.json`, About: "one document as it was, byte for byte"},
 			{Line: `almanac-restorer get --partition-key '["eu",7]' --id p-42 --at 20261120T101459.999Z-1a2b3c4d -o json`, About: "the same with when it was written"},
+			{Line: "almanac-restorer check", About: "try everything that a restore needs, before it is needed"},
+			{Line: "almanac-restorer check -o json", About: "the same, for a program"},
+			{Line: "almanac-restorer status", About: "show until when each container can be restored"},
+			{Line: "almanac-restorer status -o json", About: "the same, for a program"},
 			{Line: `almanac-restorer history --partition-key '["eu"]' --id p-42`, About: "all versions of one document"},
 			{Line: `almanac-restorer history --partition-key '[{}]' --id p-42 -o json`, About: "of one without the key property"},
 		},
@@ -39,6 +43,8 @@ type commands struct {
 	Run     runCommand     `cmd:"" help:"Restore a moment into a new container. The same command goes on after a kill. A target that exists is used only while every document in it is one that this restore writes."`
 	Verify  verifyCommand  `cmd:"" help:"Compare every document of a container with a moment of the archive, by hash. Exit code 4: they differ, be it in one byte. With deletes: soft, a document that only the container has and that is deleted there is an extra all the same, listed as \"extra, deleted softly\"."`
 	Get     getCommand     `cmd:"" help:"Print one document as it was, byte for byte, without the service's own properties. Exit code 4: there was none at that moment."`
+	Check   checkCommand   `cmd:"" help:"Try everything that a restore needs: archive, account, permission to write, folder of spilled runs. Exit code 2: something must be mended; 1: something did not answer."`
+	Status  statusCommand  `cmd:"" help:"Show until when each container can be restored, and why not to a later moment."`
 	History historyCommand `cmd:"" help:"List all versions of one document that the archive holds. Exit code 4: there is none."`
 }
 

@@ -47,7 +47,7 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 	s.store = store
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
-		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another", root, container.Topic)
+		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another: %w", root, container.Topic, err)
 	}
 	return s, err
 }

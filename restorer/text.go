@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/service"
@@ -18,15 +17,7 @@ import (
 func usage(format string, args ...any) error { return service.Usage(fmt.Errorf(format, args...)) }
 
 // table writes rows whose first is the heading, columns aligned.
-func table(w io.Writer, rows [][]string) error {
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		if _, err := fmt.Fprintln(out, strings.Join(row, "\t")); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
-}
+func table(w io.Writer, rows [][]string) error { return service.Table(w, rows) }
 
 // tableBelow writes a table after an empty line.
 func tableBelow(w io.Writer, rows [][]string) error {

@@ -123,6 +123,7 @@ func (l *loader) derive() {
 			c.origins[one.path] = "default, from " + one.from
 		}
 	}
+	l.deriveKafka()
 	for i := range c.Containers {
 		if one := &c.Containers[i]; one.Topic == "" {
 			one.Topic = c.Kafka.TopicPrefix + "." + one.Name()
@@ -162,6 +163,7 @@ func (l *loader) check() {
 			l.reject("kafka.brokers", "%q is no address, want host:port", broker)
 		}
 	}
+	l.checkKafka()
 	if _, _, err := net.SplitHostPort(c.Service.Listen); c.Service.Listen != "" && err != nil {
 		l.reject("service.listen", "%q is no address, want host:port or :port", c.Service.Listen)
 	}

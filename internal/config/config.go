@@ -2,8 +2,9 @@
 // default, its limits and where its value came from.
 //
 // Nouns. A setting is one key outside `containers`, named by its path
-// (`kafka.session_timeout`); it is also the flag `--kafka-session-timeout` and
-// the environment variable `ALMANAC_KAFKA_SESSION_TIMEOUT`. An origin says
+// (`kafka.session_timeout`, `kafka.tls.ca_file`); it is also the flag
+// `--kafka-session-timeout` and the environment variable
+// `ALMANAC_KAFKA_SESSION_TIMEOUT`. A section holds settings, and sections. An origin says
 // where a value was taken from: flag over environment over file over default.
 // A container is one Cosmos DB container with the topic it goes to.
 //
@@ -48,10 +49,66 @@ type Cosmos struct {
 // Kafka is the cluster, or Event Hubs namespace, that carries the changes.
 type Kafka struct {
 	Brokers         []string      `yaml:"brokers" help:"Addresses of the first brokers to ask."`
+	Profile         Profile       `yaml:"profile" default:"kafka" enum:"kafka,eventhubs" help:"What the brokers are: eventhubs keeps within the limits and protocol versions of Azure Event Hubs, and sets defaults for it."`
 	TopicPrefix     string        `yaml:"topic_prefix" default:"cosmos" help:"First part of the default topic, {prefix}.{database}.{container}."`
 	SessionTimeout  time.Duration `yaml:"session_timeout" default:"45s" min:"500ms" max:"30m" help:"Silence after which a group member is taken for dead."`
 	MaxMessageBytes Bytes         `yaml:"max_message_bytes" default:"1000000" min:"16KiB" max:"20MiB" help:"Largest record; larger documents go by claim check. At most the broker's limit."`
+	Compression     Compression   `yaml:"compression" enum:"none,gzip,snappy,lz4,zstd" help:"How records are compressed; default: snappy, and none with profile eventhubs, where gzip needs the Premium tier."`
+	CreateTopics    bool          `yaml:"create_topics" default:"false" help:"Make topics that are missing, with the settings that they need; never with profile eventhubs."`
+	TopicPartitions int           `yaml:"topic_partitions" default:"6" min:"1" max:"1024" help:"Partitions of topics that are made: so many processes can share the work."`
+	Retention       time.Duration `yaml:"retention" default:"168h" min:"1h" max:"87600h" help:"How long topics keep records at least: topics are made with it, and check warns of less."`
+	TLS             KafkaTLS      `yaml:"tls"`
+	SASL            KafkaSASL     `yaml:"sasl"`
 }
+
+// Profile is a kind of brokers.
+type Profile string
+
+const (
+	// ProfileKafka is Apache Kafka and what behaves as it does.
+	ProfileKafka Profile = "kafka"
+	// ProfileEventHubs is the Kafka endpoint of an Azure Event Hubs namespace.
+	ProfileEventHubs Profile = "eventhubs"
+)
+
+// Compression is how records are compressed on their way to the brokers. Load has filled it.
+type Compression string
+
+// The codecs of Kafka.
+const (
+	CompressionNone   Compression = "none"
+	CompressionGzip   Compression = "gzip"
+	CompressionSnappy Compression = "snappy"
+	CompressionLZ4    Compression = "lz4"
+	CompressionZstd   Compression = "zstd"
+)
+
+// KafkaTLS encrypts the connections to the brokers.
+type KafkaTLS struct {
+	Enabled  bool   `yaml:"enabled" default:"false" help:"Encrypt connections; always with profile eventhubs."`
+	CAFile   string `yaml:"ca_file" help:"PEM file with additional certificate authorities of the brokers."`
+	CertFile string `yaml:"cert_file" help:"PEM file with this client's certificate, for brokers that ask for one; read again for every connection."`
+	KeyFile  string `yaml:"key_file" help:"PEM file with the certificate's key; read again for every connection."`
+}
+
+// KafkaSASL proves to the brokers who connects.
+type KafkaSASL struct {
+	Mechanism Mechanism `yaml:"mechanism" enum:"PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER" help:"How to prove who connects; default: not at all. With profile eventhubs: PLAIN when a password is set, else OAUTHBEARER by Entra ID."`
+	User      string    `yaml:"user" help:"User of PLAIN and SCRAM; default with profile eventhubs: $ConnectionString."`
+	Password  Secret    `yaml:"password" help:"Password of PLAIN and SCRAM, with profile eventhubs the connection string: a string, {env: NAME} or {file: PATH}."`
+	TokenFile string    `yaml:"token_file" help:"File with the token of OAUTHBEARER, read again for every connection; default with profile eventhubs: a token of Entra ID."`
+}
+
+// Mechanism is one of SASL's; empty is none.
+type Mechanism string
+
+// The mechanisms.
+const (
+	Plain       Mechanism = "PLAIN"
+	ScramSHA256 Mechanism = "SCRAM-SHA-256"
+	ScramSHA512 Mechanism = "SCRAM-SHA-512"
+	OAuthBearer Mechanism = "OAUTHBEARER"
+)
 
 // Archive is the storage that holds the history.
 type Archive struct {

@@ -36,8 +36,22 @@ cosmos:
 kafka:
   brokers: [a:9092, b:9093]
   topic_prefix: night
-  session_timeout: 6s
+  profile: eventhubs
+  session_timeout: 7s
   max_message_bytes: 500000
+  compression: gzip
+  create_topics: false
+  topic_partitions: 7
+  retention: 24h
+  tls:
+    enabled: true
+    ca_file: kafka.pem
+    cert_file: client.pem
+    key_file: client.key
+  sasl:
+    mechanism: PLAIN
+    user: sky
+    password: s3cr3t
 archive:
   root: /archive
 producer:
@@ -81,8 +95,13 @@ containers:
     deletes: none
 `)
 	want := config.Config{
-		Cosmos:    config.Cosmos{Endpoint: "https://sky.documents.azure.com:443/", Key: config.NewSecret("s3cr3t"), CAFile: "ca.pem", Account: "sky"},
-		Kafka:     config.Kafka{Brokers: []string{"a:9092", "b:9093"}, TopicPrefix: "night", SessionTimeout: 6 * time.Second, MaxMessageBytes: 500000},
+		Cosmos: config.Cosmos{Endpoint: "https://sky.documents.azure.com:443/", Key: config.NewSecret("s3cr3t"), CAFile: "ca.pem", Account: "sky"},
+		Kafka: config.Kafka{
+			Brokers: []string{"a:9092", "b:9093"}, Profile: config.ProfileEventHubs, TopicPrefix: "night", SessionTimeout: 7 * time.Second,
+			MaxMessageBytes: 500000, Compression: config.CompressionGzip, TopicPartitions: 7, Retention: 24 * time.Hour,
+			TLS:  config.KafkaTLS{Enabled: true, CAFile: "kafka.pem", CertFile: "client.pem", KeyFile: "client.key"},
+			SASL: config.KafkaSASL{Mechanism: config.Plain, User: "sky", Password: config.NewSecret("s3cr3t")},
+		},
 		Archive:   config.Archive{Root: "/archive"},
 		Compactor: config.Compactor{Memory: 64 << 20, SnapshotInterval: 2 * time.Hour, Spill: "/spill/c"},
 		Restorer:  config.Restorer{Memory: 32 << 20, Spill: "/spill/r", Concurrency: 3},
@@ -266,7 +285,7 @@ func TestPrintedConfigurationIsReadBackAsItself(t *testing.T) {
 producer: {settle: 90s}
 archiver: {flush_bytes: 65537}
 cosmos: {key: abc}
-kafka: {brokers: ["a:1", "b:2"], topic_prefix: "it's \"quoted\" # not"}
+kafka: {brokers: ["a:1", "b:2"], topic_prefix: "it's \"quoted\" # not", create_topics: true, tls: {enabled: true}, sasl: {mechanism: SCRAM-SHA-512, user: "$x: y"}}
 compactor: {snapshot_interval: 1h30m}
 containers:
   - {database: "sh op", container: "1.0", topic: t, deletes: soft, soft_delete: {path: /d, value: 1.0}}
@@ -298,10 +317,10 @@ containers:
 }
 
 func TestSecretNeverPrints(t *testing.T) {
-	cfg := parse(t, "cosmos: {key: s3cr3t}\n")
+	cfg := parse(t, "cosmos: {key: s3cr3t}\nkafka: {sasl: {mechanism: PLAIN, user: sky, password: s3cr3t}}\n")
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%v %+v %#v %s %q %x %d\n", cfg.Cosmos, cfg.Cosmos, cfg.Cosmos, cfg.Cosmos.Key, cfg.Cosmos.Key, cfg.Cosmos.Key, cfg.Cosmos.Key)
-	fmt.Fprintf(&out, "%v %#v\n", *cfg, &cfg.Cosmos)
+	fmt.Fprintf(&out, "%v %#v %+v\n", *cfg, &cfg.Cosmos, cfg.Kafka)
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "key", cfg.Cosmos.Key, "cosmos", cfg.Cosmos)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "key", cfg.Cosmos.Key, "cosmos", cfg.Cosmos)
 	text, err := json.Marshal(cfg)

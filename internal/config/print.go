@@ -14,15 +14,20 @@ import (
 // with its origin as a comment and what it is above it, secrets masked.
 func (c *Config) WriteYAML(w io.Writer) error {
 	var out bytes.Buffer
-	section := ""
+	var open []string // the sections that the line before stands in
 	for _, setting := range Settings() {
-		head, leaf, _ := strings.Cut(setting.Path, ".")
-		if head != section {
-			section = head
-			fmt.Fprintf(&out, "%s:\n", section)
+		path := strings.Split(setting.Path, ".")
+		leaf := len(path) - 1
+		for depth, section := range path[:leaf] {
+			if depth >= len(open) || open[depth] != section {
+				fmt.Fprintf(&out, "%*s%s:\n", 2*depth, "", section)
+				open = path[:depth+1]
+			}
 		}
-		fmt.Fprintf(&out, "  # %s\n", setting.describe())
-		line(&out, "  "+leaf, plain(setting.value(c)), c.origins[setting.Path])
+		open = path[:leaf]
+		indent := strings.Repeat("  ", leaf)
+		fmt.Fprintf(&out, "%s# %s\n", indent, setting.describe())
+		line(&out, indent+path[leaf], plain(setting.value(c)), c.origins[setting.Path])
 	}
 	describeContainers(&out)
 	if len(c.Containers) == 0 {
@@ -116,11 +121,16 @@ func (c Container) fields() []field {
 func (c *Config) MarshalJSON() ([]byte, error) {
 	tree := map[string]any{}
 	for _, setting := range Settings() {
-		head, leaf, _ := strings.Cut(setting.Path, ".")
-		section, ok := tree[head].(map[string]any)
-		if !ok {
-			section = map[string]any{}
-			tree[head] = section
+		section := tree
+		path := strings.Split(setting.Path, ".")
+		leaf := path[len(path)-1]
+		for _, key := range path[:len(path)-1] {
+			inner, ok := section[key].(map[string]any)
+			if !ok {
+				inner = map[string]any{}
+				section[key] = inner
+			}
+			section = inner
 		}
 		switch value := setting.value(c).(type) {
 		case time.Duration, Bytes:

@@ -27,33 +27,38 @@ type Setting struct {
 
 // Settings lists every setting in the order of the struct: it is the one table
 // from which flags, variables, defaults and `config print` come.
-func Settings() []Setting {
+func Settings() []Setting { return settingsOf(reflect.TypeFor[Config](), "", nil) }
+
+// settingsOf lists the settings of a section and of the sections in it. Fields without a key are none.
+func settingsOf(section reflect.Type, above string, index []int) []Setting {
 	var out []Setting
-	root := reflect.TypeFor[Config]()
-	for i := range root.NumField() {
-		section := root.Field(i)
-		if section.Type.Kind() != reflect.Struct {
-			continue // containers, and what is not exported
+	for i := range section.NumField() {
+		field := section.Field(i)
+		at := append(slices.Clone(index), i)
+		key := field.Tag.Get("yaml")
+		path := strings.TrimPrefix(above+"."+key, ".")
+		switch {
+		case key == "" || above == "" && field.Type.Kind() != reflect.Struct: // not exported; containers
+			continue
+		case field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Secret]():
+			out = append(out, settingsOf(field.Type, path, at)...)
+			continue
 		}
-		for j := range section.Type.NumField() {
-			field := section.Type.Field(j)
-			path := section.Tag.Get("yaml") + "." + field.Tag.Get("yaml")
-			dashed := strings.NewReplacer(".", "-", "_", "-").Replace(path)
-			one := Setting{
-				Path:  path,
-				Flag:  dashed,
-				Env:   Prefix + strings.ToUpper(strings.ReplaceAll(dashed, "-", "_")),
-				Help:  field.Tag.Get("help"),
-				tag:   field.Tag,
-				index: []int{i, j},
-				typ:   field.Type,
-			}
-			one.Hint = one.want()
-			if value := field.Tag.Get("default"); value != "" {
-				one.Hint = value
-			}
-			out = append(out, one)
+		dashed := strings.NewReplacer(".", "-", "_", "-").Replace(path)
+		one := Setting{
+			Path:  path,
+			Flag:  dashed,
+			Env:   Prefix + strings.ToUpper(strings.ReplaceAll(dashed, "-", "_")),
+			Help:  field.Tag.Get("help"),
+			tag:   field.Tag,
+			index: at,
+			typ:   field.Type,
 		}
+		one.Hint = one.want()
+		if value := field.Tag.Get("default"); value != "" {
+			one.Hint = value
+		}
+		out = append(out, one)
 	}
 	return out
 }
@@ -70,6 +75,8 @@ func (s Setting) want() string {
 		return "a size such as 64MiB"
 	case reflect.TypeFor[int]():
 		return "a whole number"
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	case reflect.TypeFor[[]string]():
 		return "a list"
 	case reflect.TypeFor[Secret]():
@@ -92,6 +99,12 @@ func (s Setting) set(cfg *Config, text string) error {
 	case reflect.TypeFor[int]():
 		value, err := strconv.ParseInt(text, 10, 32)
 		return s.assign(field, value, text, err)
+	case reflect.TypeFor[bool]():
+		if text != "true" && text != "false" {
+			return fmt.Errorf("%q is not understood, want %s", text, s.want())
+		}
+		field.SetBool(text == "true")
+		return nil
 	case reflect.TypeFor[[]string]():
 		return s.setList(cfg, strings.Split(text, ","))
 	case reflect.TypeFor[Secret]():

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -96,8 +97,7 @@ func (l *loader) unknown(entry *ast.MappingValueNode, parent string, siblings []
 	near, edits := nearest(name, siblings)
 	near = strings.TrimPrefix(parent+"."+near, ".")
 	for _, other := range slices.Sorted(maps.Keys(l.settings)) {
-		_, leaf, _ := strings.Cut(other, ".")
-		if leaf == name && edits > 0 {
+		if leaf := other[strings.LastIndex(other, ".")+1:]; leaf == name && edits > 0 {
 			near, edits = other, 0
 		}
 	}
@@ -115,23 +115,35 @@ func (l *loader) sections() []string {
 	return out
 }
 
-// section reads the keys of one section.
+// section reads the keys of one section, and of the sections in it.
 func (l *loader) section(section string, node ast.Node) {
 	for _, entry := range l.mapping(node, section) {
 		name, where := l.key(entry)
-		setting, ok := l.settings[section+"."+name]
-		if !ok {
-			var siblings []string
-			for _, other := range slices.Sorted(maps.Keys(l.settings)) {
-				if leaf, ok := strings.CutPrefix(other, section+"."); ok {
-					siblings = append(siblings, leaf)
-				}
-			}
+		path := section + "." + name
+		siblings := l.keysOf(section)
+		setting, ok := l.settings[path]
+		switch {
+		case ok:
+			l.setting(setting, entry.Value, where)
+		case slices.Contains(siblings, name):
+			l.section(path, entry.Value)
+		default:
 			l.unknown(entry, section, siblings)
-			continue
 		}
-		l.setting(setting, entry.Value, where)
 	}
+}
+
+// keysOf are the keys of a section, in order: its settings and its sections.
+func (l *loader) keysOf(section string) []string {
+	var keys []string
+	for _, path := range slices.Sorted(maps.Keys(l.settings)) {
+		rest, ok := strings.CutPrefix(path, section+".")
+		key, _, _ := strings.Cut(rest, ".")
+		if ok && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // setting reads one value of the kind that the setting wants.
@@ -145,8 +157,15 @@ func (l *loader) setting(setting Setting, node ast.Node, where string) {
 		return
 	}
 	text, ok := stringOf(node)
-	if number, is := node.(*ast.IntegerNode); is && setting.typ != reflect.TypeFor[string]() {
-		text, ok = number.GetToken().Value, true
+	switch n := node.(type) {
+	case *ast.IntegerNode:
+		if setting.typ.Kind() == reflect.Int || setting.typ.Kind() == reflect.Int64 {
+			text, ok = n.GetToken().Value, true
+		}
+	case *ast.BoolNode:
+		if setting.typ.Kind() == reflect.Bool {
+			text, ok = strconv.FormatBool(n.Value), true
+		}
 	}
 	if !ok {
 		l.problem(where, setting.Path, "%s, want %s", l.describe(node), setting.want())

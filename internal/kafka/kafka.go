@@ -1,39 +1,39 @@
-// Package kafka is the cluster as Almanac's programs need it: client options from the configuration, and the checks of a
-// topic that give a clear word before anything runs.
+// Package kafka is the cluster as Almanac's programs need it: client options from the configuration, topics, and the
+// checks that give a clear word before anything runs.
 //
-// Nouns: a topic's partitions are those that its metadata names. A member is a client in a consumer group.
+// Nouns: a topic's partitions are those that its metadata names. A member is a client in a consumer group. A profile is a
+// kind of brokers: Apache Kafka, or the Kafka endpoint of Event Hubs, which speaks old versions and has limits of its own.
 //
 // Guarantees: options of one configuration are the same for all programs. A topic that is missing, or brokers that do
 // not answer, are errors that name topic, brokers and remedy; they tell apart what a restart mends (exit code 1) and
-// what only another configuration does (exit code 2).
+// what only another configuration does (exit code 2). A check writes no record and joins no group. A topic is made only
+// where the archive knows none of its name.
 package kafka
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
 )
 
 const (
 	dialTimeout = 5 * time.Second
-	// Topic gives brokers this long to answer before it calls them unreachable.
-	topicTimeout = 8 * time.Second
 
 	// rebalanceMost is enough to join again, which takes a heartbeat or two of 3 s.
 	rebalanceMost = 10 * time.Second
+
+	// Event Hubs ends the connection at a request of 1,046,528 bytes or more.
+	eventHubsRequest = 1_046_528 - 64
 )
 
-// ClientOptions are the options that every client has: whom to ask and how to log.
-func ClientOptions(cfg config.Kafka, log *slog.Logger) []kgo.Opt {
+// ClientOptions are the options that every client has: whom to ask, as whom, and how to log. They talk to nobody yet; a
+// setting that cannot work is a *ConfigError.
+func ClientOptions(cfg config.Kafka, log *slog.Logger) ([]kgo.Opt, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID("almanac"),
@@ -42,10 +42,21 @@ func ClientOptions(cfg config.Kafka, log *slog.Logger) []kgo.Opt {
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.RequestTimeoutOverhead(60 * time.Second), // Event Hubs wants at least 60 s
 	}
+	if cfg.Profile == config.ProfileEventHubs {
+		options = append(options,
+			kgo.MaxVersions(kversion.V3_8_0()), // to a newer ApiVersions request it resets the connection
+			kgo.BrokerMaxWriteBytes(eventHubsRequest),
+		)
+	}
+	security, err := securityOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, security...)
 	if log != nil {
 		options = append(options, kgo.WithLogger(logger{log}))
 	}
-	return options
+	return options, nil
 }
 
 // GroupOptions make a client a member of group on topics. Offsets are never committed by it. Nobody is waited for when
@@ -73,33 +84,26 @@ func ProduceOptions(cfg config.Kafka, maxBuffered config.Bytes) []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessageBytes)),
+		kgo.ProducerBatchCompression(codecs(cfg.Compression)...),
 		kgo.MaxBufferedBytes(int(maxBuffered)),
 		kgo.MaxBufferedRecords(1 << 20), // bytes are the limit
 	}
 }
 
-// Topic tells how many partitions a topic has.
-func Topic(ctx context.Context, client *kgo.Client, name string) (int32, error) {
-	brokers, _ := client.OptValue(kgo.SeedBrokers).([]string)
-	at := strings.Join(brokers, ",")
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
-	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
-	if err != nil {
-		return 0, fmt.Errorf("read topic %s: kafka.brokers %s do not answer; look whether they run, whether this machine reaches their host and port (name, firewall), and whether the addresses that their advertised.listeners give out can be reached from here: %w", name, at, err)
+// codecs are the codec and what is sent to a broker that is too old for it.
+func codecs(c config.Compression) []kgo.CompressionCodec {
+	switch c {
+	case config.CompressionGzip:
+		return []kgo.CompressionCodec{kgo.GzipCompression(), kgo.NoCompression()}
+	case config.CompressionLZ4:
+		return []kgo.CompressionCodec{kgo.Lz4Compression(), kgo.NoCompression()}
+	case config.CompressionZstd:
+		return []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()}
+	case config.CompressionNone:
+		return []kgo.CompressionCodec{kgo.NoCompression()}
+	case config.CompressionSnappy:
 	}
-	detail, ok := topics[name]
-	switch {
-	case !ok || errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
-		return 0, &ConfigError{fmt.Sprintf("topic %s does not exist at kafka.brokers %s: create it with as many partitions as should be worked on at once", name, at)}
-	case errors.Is(detail.Err, kerr.TopicAuthorizationFailed):
-		return 0, &ConfigError{fmt.Sprintf("topic %s at kafka.brokers %s may not be described: grant Describe, Read and Write", name, at)}
-	case detail.Err != nil:
-		return 0, fmt.Errorf("read topic %s at kafka.brokers %s: %w", name, at, detail.Err)
-	case len(detail.Partitions) == 0:
-		return 0, fmt.Errorf("read topic %s at kafka.brokers %s: it has no partitions yet", name, at)
-	}
-	return int32(len(detail.Partitions)), nil
+	return []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}
 }
 
 // ConfigError is a setting, or a state of the cluster, that no restart mends.
@@ -109,6 +113,10 @@ func (e *ConfigError) Error() string { return e.Text }
 
 // ExitCode is that of a wrong configuration.
 func (e *ConfigError) ExitCode() int { return 2 }
+
+func badConfig(format string, args ...any) error {
+	return &ConfigError{fmt.Sprintf(format, args...)}
+}
 
 // logger passes the client's warnings on; what it says at lower levels is of use to nobody but its authors.
 type logger struct{ log *slog.Logger }

@@ -43,6 +43,27 @@ func Identify(ctx context.Context, root blob.Store, topic string) (schemas.Topic
 	return schemas.Topic{}, fmt.Errorf("identify topic %s: %s was written, but cannot be read back: %w", topic, schemas.TopicFile(topic), ErrNoTopic)
 }
 
+// CheckNew is an error when the archive knows a topic of this name: one that is made now would begin again at offset 0, and
+// its records would be taken for those that stood there before.
+func CheckNew(ctx context.Context, root blob.Store, topic string) error {
+	have, err := Read(ctx, root, topic)
+	switch {
+	case errors.Is(err, ErrNoTopic):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &knownError{fmt.Sprintf("topic %s is gone, and the archive holds records of it (%s, uuid %s): bring it back, or archive under another topic name by containers[].topic; it is not made again",
+		topic, schemas.TopicFile(topic), have.UUID)}
+}
+
+type knownError struct{ text string }
+
+func (e *knownError) Error() string { return e.text }
+
+// ExitCode is that of a wrong configuration.
+func (e *knownError) ExitCode() int { return 2 }
+
 // Read reads the topic's identity; ErrNoTopic where there is none.
 func Read(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {
 	name := schemas.TopicFile(topic)

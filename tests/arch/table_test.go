@@ -19,7 +19,8 @@ func layers() []layer {
 		{"internal/config", []string{"schemas"}, "everything may be configured, so configuration may know nobody"},
 		{"internal/service", []string{"internal/config"}, "the frame knows no domain; exit codes reach it through an interface"},
 		{"internal/failpoint", nil, "empty without its build tag, so it must not bring anything along"},
-		{"internal/kafka", []string{"internal/config", "schemas"}, "a client with options; who reads what is the programs' business"},
+		{"internal/check", []string{"internal/blob"}, "findings and the probe of a store; what a program needs is the program's business"},
+		{"internal/kafka", []string{"internal/config", "internal/check", "schemas"}, "a client with options, and what it finds of topics; who reads what is the programs' business"},
 		{"internal/cosmos", []string{"internal/config", "schemas"}, "a client with a page scanner; generations and marks are the producer's business"},
 		{"internal/blob", []string{"internal/config"}, "a store of four methods; it knows no name that is kept in it"},
 		{"internal/delta", []string{"internal/blob"}, "the log of any Delta table; a column of ours in it would be a format of our own"},
@@ -73,6 +74,7 @@ func owners() []owner {
 		{"github.com/alecthomas/kong", []string{"internal/service"}, "flags and environment are the frame's"},
 		{"github.com/goccy/go-yaml", []string{"internal/config"}, "one strict almanac.yaml"},
 		{"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos", []string{"internal/cosmos"}, "its traps (retries, dropped fields, keys) are known in one place"},
+		{"github.com/Azure/azure-sdk-for-go/sdk/azidentity", []string{"internal/kafka", "internal/blob/azure"}, "who is asked for an identity stands in few places"},
 		{"github.com/twmb/franz-go", []string{"internal/kafka", "producer", "archiver"}, "only these two stand at the topic"},
 	}
 }

@@ -68,6 +68,22 @@ func table() []mutant {
 			pkg:  "./tests/e2e/producer", test: "TestFailover",
 		},
 		{
+			name: "a topic that the archive knows is not made again",
+			why:  "a topic that is gone begins anew at offset 0 under its name",
+			file: "internal/kafka/topic.go",
+			old:  "\tif err := mayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
+			new:  "",
+			pkg:  "./tests/e2e/kafka", test: "TestOpenTopic",
+		},
+		{
+			name: "requests that Event Hubs takes",
+			why:  "a request may hold a batch of every partition",
+			file: "internal/kafka/kafka.go",
+			old:  "\t\t\tkgo.BrokerMaxWriteBytes(eventHubsRequest),\n",
+			new:  "",
+			pkg:  "./tests/e2e/kafka", test: "TestEventHubsRequests",
+		},
+		{
 			name: "a rebase says the definition again",
 			why:  "a definition that a gap swallowed is never published again",
 			file: "producer/reader.go",

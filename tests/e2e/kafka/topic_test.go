@@ -26,6 +26,15 @@ func newClient(t *testing.T, options ...kgo.Opt) *kgo.Client {
 	return client
 }
 
+func optionsOf(t *testing.T, cfg config.Kafka) []kgo.Opt {
+	t.Helper()
+	options, err := kafka.ClientOptions(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
 func newCluster(t *testing.T) config.Kafka {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(7, "cosmos.shop.orders"))
@@ -38,7 +47,7 @@ func newCluster(t *testing.T) config.Kafka {
 
 func TestTopic(t *testing.T) {
 	cfg := newCluster(t)
-	client := newClient(t, kafka.ClientOptions(cfg, nil)...)
+	client := newClient(t, optionsOf(t, cfg)...)
 	if got, err := kafka.Topic(t.Context(), client, "cosmos.shop.orders"); err != nil || got != 7 {
 		t.Errorf("got %d partitions, %v; want 7", got, err)
 	}
@@ -64,7 +73,7 @@ func TestNoBrokers(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	client := newClient(t, kafka.ClientOptions(config.Kafka{Brokers: []string{closed}}, nil)...)
+	client := newClient(t, optionsOf(t, config.Kafka{Brokers: []string{closed}})...)
 	began := time.Now()
 	_, err = kafka.Topic(t.Context(), client, "cosmos.shop.orders")
 	if err == nil {
@@ -85,7 +94,7 @@ func TestRefusedSessionTimeout(t *testing.T) {
 	cfg := newCluster(t) // its least is 6 s, as Kafka's
 	cfg.SessionTimeout = 3 * time.Second
 	refused := make(chan error, 1)
-	options := append(kafka.ClientOptions(cfg, nil), kafka.GroupOptions(cfg, "almanac-test", "cosmos.shop.orders")...)
+	options := append(optionsOf(t, cfg), kafka.GroupOptions(cfg, "almanac-test", "cosmos.shop.orders")...)
 	newClient(t, append(options, kafka.OnRefused(cfg, "almanac-test", func(err *kafka.ConfigError) {
 		select {
 		case refused <- err:
@@ -107,7 +116,7 @@ func TestRefusedSessionTimeout(t *testing.T) {
 // TestKeysGoWhereKafkasOwnClientsPutThem pins the partitioner: a key's place must not depend on who wrote it.
 func TestKeysGoWhereKafkasOwnClientsPutThem(t *testing.T) {
 	cfg := newCluster(t)
-	client := newClient(t, append(kafka.ClientOptions(cfg, nil), kafka.ProduceOptions(cfg, 1<<20)...)...)
+	client := newClient(t, append(optionsOf(t, cfg), kafka.ProduceOptions(cfg, 1<<20)...)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for key, murmur2 := range map[string]int32{ // org.apache.kafka.common.utils.UtilsTest, testMurmur2

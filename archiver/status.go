@@ -1,0 +1,231 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/service"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+type statusCommand struct{}
+
+// Run prints where the topic partitions stand. What the archive says is printed also when the brokers do not answer.
+func (c *statusCommand) Run(ctx context.Context, env *service.Env) error {
+	options, err := optionsOf(env)
+	if err != nil {
+		return err
+	}
+	status, err := ReadStatus(ctx, options)
+	if status == nil {
+		return err
+	}
+	return errors.Join(env.Print(status, status.write), err)
+}
+
+// Status is how far the topics are archived.
+type Status struct {
+	Topics []TopicStatus `json:"topics"`
+}
+
+// TopicStatus is one topic and its table.
+type TopicStatus struct {
+	Topic      string            `json:"topic"`
+	UUID       string            `json:"uuid"`          // empty: nobody has begun it
+	Version    int64             `json:"table_version"` // -1: there is no table yet
+	Partitions []PartitionStatus `json:"partitions"`
+}
+
+// PartitionStatus is one topic partition. Start, End and Lag are absent when the brokers did not tell.
+type PartitionStatus struct {
+	Partition int32         `json:"partition"`
+	State     string        `json:"state"`              // archived, behind, gap, shorter, halted, unknown
+	Archived  *int64        `json:"archived,omitempty"` // the last archived offset; absent: none
+	Start     *int64        `json:"log_start,omitempty"`
+	End       *int64        `json:"log_end,omitempty"` // the offset behind the last record
+	Lag       *int64        `json:"lag,omitempty"`     // records that are not archived yet
+	Halt      *schemas.Halt `json:"halt,omitempty"`
+}
+
+// The states of a topic partition.
+const (
+	stateArchived = "archived" // all of it
+	stateBehind   = "behind"
+	stateGap      = "gap"     // the log begins after what would come next: records are lost
+	stateShorter  = "shorter" // the log ends before the archive does: the topic was made anew
+	stateHalted   = "halted"
+	stateUnknown  = "unknown" // the brokers did not tell
+)
+
+// ReadStatus reads tables, halts and the logs' bounds. When the brokers do not answer, the status stands without what
+// they would say, beside the error.
+func ReadStatus(ctx context.Context, o Options) (*Status, error) {
+	client, failed := o.connect()
+	if failed == nil {
+		defer client.Close()
+	}
+	status := &Status{Topics: []TopicStatus{}}
+	for _, topic := range o.Config.Topics() {
+		one, archived, err := readTable(ctx, o.Archive, topic.Name)
+		if err != nil {
+			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
+		}
+		halts, err := readHalts(ctx, o.Archive, topic.Name)
+		if err != nil {
+			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
+		}
+		var logs map[int32]logBounds
+		if failed == nil { // brokers that did not answer once are not asked for every topic
+			if _, failed = kafka.Topic(ctx, client, topic.Name); failed == nil {
+				logs, failed = readLogBounds(ctx, client, topic.Name)
+			}
+		}
+		numbers := map[int32]bool{}
+		for number := range logs {
+			numbers[number] = true
+		}
+		for number := range archived {
+			numbers[number] = true
+		}
+		for number := range halts {
+			numbers[number] = true
+		}
+		for _, number := range slices.Sorted(maps.Keys(numbers)) {
+			one.Partitions = append(one.Partitions, statusOf(number, archived, logs, halts[number]))
+		}
+		status.Topics = append(status.Topics, one)
+	}
+	return status, failed
+}
+
+func readTable(ctx context.Context, root blob.Store, topic string) (TopicStatus, schemas.Offsets, error) {
+	one := TopicStatus{Topic: topic, Version: -1, Partitions: []PartitionStatus{}}
+	identity, err := topicid.Read(ctx, root, topic)
+	if errors.Is(err, topicid.ErrNoTopic) {
+		return one, nil, nil
+	}
+	if err != nil {
+		return one, nil, err
+	}
+	table, err := delta.Load(ctx, blob.Prefixed(root, schemas.ChangesPrefix(topic)), delta.Options{WithoutFiles: true})
+	if err != nil {
+		return one, nil, err
+	}
+	one.UUID, one.Version = identity.UUID.String(), table.Version
+	return one, archive.ArchivedOffsets(table, identity.UUID), nil
+}
+
+// readHalts reads the halts of a topic's partitions; those that are none of ours by name are not seen.
+func readHalts(ctx context.Context, root blob.Store, topic string) (map[int32]*schemas.Halt, error) {
+	var numbers []int32
+	prefix := schemas.HaltPrefix(topic)
+	err := root.List(ctx, prefix, func(info blob.Info) error {
+		var number int32
+		if _, err := fmt.Sscanf(info.Name[len(prefix):], "%d.json", &number); err == nil && info.Name == schemas.HaltFile(topic, number) {
+			numbers = append(numbers, number)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list halts: %w", err)
+	}
+	halts := map[int32]*schemas.Halt{}
+	for _, number := range numbers {
+		halt, err := archive.ReadHalt(ctx, root, topic, number)
+		if err != nil {
+			return nil, err
+		}
+		if halt != nil { // it was cleared meanwhile
+			halts[number] = halt
+		}
+	}
+	return halts, nil
+}
+
+func statusOf(number int32, archived schemas.Offsets, logs map[int32]logBounds, halt *schemas.Halt) PartitionStatus {
+	p := PartitionStatus{Partition: number, State: stateUnknown, Halt: halt}
+	next := int64(0)
+	if last, ok := archived[number]; ok {
+		p.Archived, next = &last, last+1
+	}
+	if log, ok := logs[number]; ok {
+		lag := max(0, log.end-next)
+		p.Start, p.End, p.Lag = &log.start, &log.end, &lag
+		switch {
+		case log.start > next:
+			p.State = stateGap
+		case log.end < next:
+			p.State = stateShorter
+		case lag > 0:
+			p.State = stateBehind
+		default:
+			p.State = stateArchived
+		}
+	}
+	if halt != nil {
+		p.State = stateHalted
+	}
+	return p
+}
+
+func (s *Status) write(w io.Writer) error {
+	rows := [][]string{{"TOPIC", "PARTITION", "STATE", "ARCHIVED", "LOG START", "LOG END", "LAG"}}
+	var notes []string
+	for _, t := range s.Topics {
+		if t.UUID == "" {
+			notes = append(notes, fmt.Sprintf("%s: nothing is archived yet", t.Topic))
+		}
+		for _, p := range t.Partitions {
+			rows = append(rows, []string{
+				t.Topic, strconv.Itoa(int(p.Partition)), p.State, offsetText(p.Archived), offsetText(p.Start), offsetText(p.End), offsetText(p.Lag),
+			})
+			if note := p.note(t.Topic); note != "" {
+				notes = append(notes, note)
+			}
+		}
+	}
+	if len(rows) > 1 {
+		if err := service.Table(w, rows); err != nil {
+			return err
+		}
+	}
+	for _, note := range notes {
+		if _, err := fmt.Fprintln(w, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *PartitionStatus) note(topic string) string {
+	switch p.State {
+	case stateHalted:
+		option := ""
+		if _, isGap := parseGap(p.Halt.Evidence); isGap {
+			option = " --accept-gap"
+		}
+		return fmt.Sprintf("%v\n  once it is mended: almanac-archiver clear --topic %s --partition %d%s", p.Halt, topic, p.Partition, option)
+	case stateGap:
+		return fmt.Sprintf("%s begins at offset %s, and what comes before was never archived: the archiver halts there", unitOf(topic, p.Partition), offsetText(p.Start))
+	case stateShorter:
+		return fmt.Sprintf("%s ends before the archive does: it was made anew, or lost its end; the archiver halts there", unitOf(topic, p.Partition))
+	}
+	return ""
+}
+
+func offsetText(offset *int64) string {
+	if offset == nil {
+		return "-"
+	}
+	return strconv.FormatInt(*offset, 10)
+}
