@@ -159,7 +159,18 @@ func TestFailoverUndoes(t *testing.T) {
 	if _, err := s.Failover(orders0, 5); err == nil {
 		t.Errorf("a failover beyond the beginning: got no error")
 	}
-	if state, err = s.Failover(orders0, 0); err != nil || state.Newest != 5 || state.Config != 3 {
+	if _, err := s.Lag(orders0, 0, 0); err != nil { // stops at 5, which the failover undoes
+		t.Fatal(err)
+	}
+	if _, err := s.Failover(orders0, 1); err != nil {
+		t.Fatal(err)
+	}
+	c.upsert(`["a"]`, `{"id":"8","pk":"a"}`)
+	c.upsert(`["a"]`, `{"id":"9","pk":"a"}`)
+	if got := c.feed("0", `"3"`); ids(t, got) != "3@4 8@5 9@6" {
+		t.Errorf("a replica that lagged before the failover: got %q, want the newest", ids(t, got))
+	}
+	if state, err = s.Failover(orders0, 0); err != nil || state.Newest != 6 || state.Config != 4 {
 		t.Errorf("a failover that loses nothing: got %+v, %v", state, err)
 	}
 }

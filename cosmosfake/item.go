@@ -94,8 +94,10 @@ func readKey(r *http.Request, def schemas.KeyDefinition) (canonical string, epk 
 }
 
 func keyMismatch(header, extracted string) *Error {
-	return &Error{Status: 400, Substatus: 1001, Code: "BadRequest",
-		Message: "PartitionKey extracted from document doesn't match the one specified in the header: the document has " + extracted + ", the header " + header + "."}
+	return &Error{
+		Status: 400, Substatus: 1001, Code: "BadRequest",
+		Message: "PartitionKey extracted from document doesn't match the one specified in the header: the document has " + extracted + ", the header " + header + ".",
+	}
 }
 
 // serveItems answers requests to /docs: a creation, a batch, or a feed.

@@ -4,9 +4,39 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
+
+// TestDeletedContainer: a write that found the container before it was deleted is not done after.
+func TestDeletedContainer(t *testing.T) {
+	s := &Server{}
+	c := testContainer()
+	c.partitions = []*partition{newPartition(0, schemas.WholeRange())}
+	if e := s.dropContainer(&database{}, c); e != nil {
+		t.Fatal(e)
+	}
+	if tx := s.begin(c, c.partitions[0]); tx != nil {
+		tx.abort()
+		t.Error("got a transaction in a deleted container")
+	}
+}
+
+func TestClockNeverGoesBack(t *testing.T) {
+	at := time.Date(2026, 11, 20, 10, 15, 0, 0, time.UTC)
+	times := []time.Time{at, at.Add(-time.Hour), at.Add(time.Nanosecond)}
+	c := clock{source: func() time.Time {
+		next := times[0]
+		times = times[1:]
+		return next
+	}}
+	for _, want := range []time.Time{at, at, at.Add(time.Nanosecond)} {
+		if got := c.now(); !got.Equal(want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}
 
 // TestChurn rewrites few documents many times: the log stays small, and what it shows stays right, also after the
 // history was cut and a failover went to its very end.

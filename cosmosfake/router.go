@@ -97,8 +97,10 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 			return ownerNotFound()
 		}
 		if want := r.Header.Get("x-ms-cosmos-intended-collection-rid"); want != "" && want != c.rid {
-			return &Error{Status: 400, Substatus: 1024, Code: "BadRequest",
-				Message: "The container " + p.names[1] + " has the resource id " + c.rid + ", not the intended " + want + "."}
+			return &Error{
+				Status: 400, Substatus: 1024, Code: "BadRequest",
+				Message: "The container " + p.names[1] + " has the resource id " + c.rid + ", not the intended " + want + ".",
+			}
 		}
 		switch {
 		case shape == "dbs/colls/pkranges":

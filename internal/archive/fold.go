@@ -287,8 +287,8 @@ func (f *fold) why() []string {
 		}
 	}
 	hole(schemas.MaxEPK)
-	if len(why) == 0 && !tiled {
-		why = append(why, "the ranges of the newest marks overlap without tiling the key space: a split or merge is under way")
+	if len(why) == 0 {
+		why = append(why, "the newest marks overlap without tiling the key space (a split or merge is under way), or come from readers that others have overtaken")
 	}
 	return why
 }

@@ -3,6 +3,7 @@ package archive
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -229,4 +230,16 @@ func (c *Control) text(s string) string {
 
 func (c *Control) feedRange(r schemas.FeedRange) schemas.FeedRange {
 	return schemas.FeedRange{Min: c.text(r.Min), Max: c.text(r.Max)}
+}
+
+// Incarnations are those that the marks speak of, in the order of their texts.
+func (c *Control) Incarnations() []string {
+	var all []string
+	for i := range c.Marks {
+		if !slices.Contains(all, c.Marks[i].Incarnation) {
+			all = append(all, c.Marks[i].Incarnation)
+		}
+	}
+	slices.Sort(all)
+	return all
 }

@@ -37,6 +37,12 @@ func LoadControl(ctx context.Context, changes *Changes, container string) (*Cont
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckUUID(changes.Snapshot, changes.UUID); err != nil {
+		return nil, &schemas.Halt{
+			Unit: "topic " + changes.Topic, Since: time.Now().UTC(), Evidence: err.Error(),
+			Reason: "topic.json and the table are of different topics: put back the topic.json that the table was begun with",
+		}
+	}
 	control := NewControl(container, changes.Offsets())
 	for _, file := range changes.Files(schemas.ControlContainer) {
 		if err := control.addFile(ctx, changes, file, want); err != nil {

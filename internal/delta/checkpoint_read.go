@@ -33,11 +33,15 @@ func (l log) readCheckpoint(ctx context.Context, version int64) (*Snapshot, erro
 		files = append(files, add)
 		return err
 	}
-	info, err := l.visitCheckpoint(ctx, version, visit)
-	if err != nil {
+	if err := l.visitCheckpoint(ctx, version, visit); err != nil {
 		return nil, err
 	}
-	o.now = info.Now
+	// The version's own file, by which a later look tells that the log was not cleaned up to here. Where it is gone
+	// already that look fails, and the table is loaded anew.
+	var err error
+	if o.tip, err = blob.Stat(ctx, l.store, commitName(version)); err != nil && !errors.Is(err, blob.ErrNotFound) {
+		return nil, err
+	}
 	clear(o.files) // tombstones
 	s, err := o.over(&Snapshot{store: l.store, opts: l.opts})
 	if err != nil {
@@ -50,15 +54,15 @@ func (l log) readCheckpoint(ctx context.Context, version int64) (*Snapshot, erro
 
 // visitCheckpoint decodes a checkpoint row by row; without those of files when the options say so. What visit is given
 // is its own.
-func (l log) visitCheckpoint(ctx context.Context, version int64, visit func(wireLine) error) (blob.Info, error) {
+func (l log) visitCheckpoint(ctx context.Context, version int64, visit func(wireLine) error) error {
 	name := checkpointName(version)
 	info, err := blob.Stat(ctx, l.store, name)
 	if err != nil {
-		return blob.Info{}, fmt.Errorf("read checkpoint: %w", err)
+		return fmt.Errorf("read checkpoint: %w", err)
 	}
 	file, err := parquet.OpenFile(blob.NewReaderAt(ctx, l.store, info), info.Size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return blob.Info{}, fmt.Errorf("read checkpoint %s: %w", name, err)
+		return fmt.Errorf("read checkpoint %s: %w", name, err)
 	}
 	if l.opts.WithoutFiles {
 		err = visitRows(file, func(s smallLine) error {
@@ -68,9 +72,9 @@ func (l log) visitCheckpoint(ctx context.Context, version int64, visit func(wire
 		err = visitRows(file, visit)
 	}
 	if err != nil {
-		return blob.Info{}, fmt.Errorf("read checkpoint %s: %w", name, err)
+		return fmt.Errorf("read checkpoint %s: %w", name, err)
 	}
-	return info, nil
+	return nil
 }
 
 func visitRows[T any](file *parquet.File, visit func(T) error) (err error) {

@@ -118,7 +118,7 @@ func (w *checkpointWriter) encode(ctx context.Context, to io.Writer) error {
 		}
 	}
 	if w.base >= 0 {
-		if _, err := w.visitCheckpoint(ctx, w.base, w.copyRow); err != nil {
+		if err := w.visitCheckpoint(ctx, w.base, w.copyRow); err != nil {
 			return err
 		}
 	}

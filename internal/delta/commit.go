@@ -66,14 +66,14 @@ func (c *committer) current(ctx context.Context, base *Snapshot) (*Snapshot, err
 	if base == nil || base.Version < 0 {
 		return Load(ctx, c.store, c.opts)
 	}
-	info, err := blob.Stat(ctx, c.store, commitName(base.Version))
-	if errors.Is(err, blob.ErrNotFound) || err == nil && info.Now.Sub(base.Checked) > c.opts.MaxBaseAge {
-		return Load(ctx, c.store, c.opts)
-	}
+	same, now, err := base.stillStands(ctx)
 	if err != nil {
 		return base, err
 	}
-	c.now = info.Now
+	if !same || now.Sub(base.Checked) > c.opts.MaxBaseAge {
+		return Load(ctx, c.store, c.opts)
+	}
+	c.now = now
 	return base, nil
 }
 
@@ -116,11 +116,10 @@ func (c *committer) write(ctx context.Context, below *Snapshot, actions Actions)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	info, mine, err := c.put(ctx, below.Version+1, id, data)
-	if err != nil || !mine {
+	var mine bool
+	if o.tip, mine, err = c.put(ctx, below, id, data); err != nil || !mine {
 		return nil, err
 	}
-	o.now = info.Now
 	above, err := o.over(below)
 	if err != nil {
 		return nil, err
@@ -129,27 +128,26 @@ func (c *committer) write(ctx context.Context, below *Snapshot, actions Actions)
 	return above, nil
 }
 
-// put writes the same bytes to the same version until something stands there, and tells whether that is ours and stands
-// in the log. Its error is UncertainError or VoidError.
-func (c *committer) put(ctx context.Context, version int64, id string, data []byte) (info blob.Info, mine bool, err error) {
+// put writes the same bytes to the version above until something stands there, and tells whether that is ours. Its error
+// is UncertainError or VoidError.
+func (c *committer) put(ctx context.Context, below *Snapshot, id string, data []byte) (info blob.Info, mine bool, err error) {
+	version := below.Version + 1
 	uncertain := func(err error) error { return &UncertainError{Version: version, ID: id, Err: err} }
 	for attempt := 0; ; attempt++ {
-		info, err = c.store.Put(ctx, commitName(version), bytes.NewReader(data), blob.IfAbsent())
-		mine = err == nil
-		if errors.Is(err, blob.ErrCondition) {
-			// Ours may have landed although the answer says otherwise (COSMOS.md §9).
-			var stands commitFile
-			stands, err = readCommit(ctx, c.store, version)
-			info, mine = stands.info, err == nil && stands.txnID() == id
+		info, mine, err = c.putOnce(ctx, version, id, data)
+		same := false
+		if err == nil {
+			same, err = c.isLog(ctx, below)
 		}
-		if err == nil && mine {
-			err = c.standsInLog(ctx, version)
-		}
-		var void *VoidError
-		if err == nil || errors.As(err, &void) {
-			return info, mine, err
-		}
-		if attempt+1 >= min(maxUnclear, c.opts.MaxAttempts) {
+		switch {
+		case err == nil && same:
+			return info, mine, nil
+		case err == nil && mine:
+			return info, false, &VoidError{Version: version}
+		case err == nil:
+			// Another's stands there, in a cleaned part of the log: ours may have stood there before it was cleaned.
+			return info, false, uncertain(errors.New("the log was cleaned meanwhile"))
+		case attempt+1 >= min(maxUnclear, c.opts.MaxAttempts):
 			return info, false, uncertain(err)
 		}
 		if waitErr := c.opts.Wait(ctx, jitter(50*time.Millisecond, attempt)); waitErr != nil {
@@ -158,32 +156,29 @@ func (c *committer) put(ctx context.Context, version int64, id string, data []by
 	}
 }
 
-// standsInLog finds out whether a version that was just written is part of the log, which it is not when the log had been
-// cleaned up to there.
-func (c *committer) standsInLog(ctx context.Context, version int64) error {
-	if version > 0 {
-		_, err := blob.Stat(ctx, c.store, commitName(version-1))
-		if errors.Is(err, blob.ErrNotFound) {
-			return &VoidError{Version: version}
-		}
-		return err
+// putOnce tells whose commit stands at the version. Without an error something does.
+func (c *committer) putOnce(ctx context.Context, version int64, id string, data []byte) (info blob.Info, mine bool, err error) {
+	info, err = c.store.Put(ctx, commitName(version), bytes.NewReader(data), blob.IfAbsent())
+	if !errors.Is(err, blob.ErrCondition) {
+		return info, err == nil, err
 	}
-	next := int64(1) // no version lies below the first: a cleaned log shows by what it kept
-	errFound := errors.New("found")
-	err := c.store.List(ctx, logFolder, func(info blob.Info) error {
-		if v, suffix, ok := parseLogName(info.Name); ok && suffix == commitSuffix && v > 0 {
-			next = v
-			return errFound
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errFound) {
-		return err
+	// Ours may have landed although the answer says otherwise (COSMOS.md §9).
+	stands, err := readCommit(ctx, c.store, version)
+	return stands.info, err == nil && stands.txnID() == id, err
+}
+
+// isLog tells whether the version above a snapshot is part of the log: not so when the log was cleaned up to there, which
+// shows by the snapshot's own version. Below the first version nothing can be looked at, but nothing is ever cleaned
+// without a checkpoint. Where there is one already, a first version that stands may be called void; whoever loads the
+// table again finds it.
+func (c *committer) isLog(ctx context.Context, below *Snapshot) (bool, error) {
+	if below.Version >= 0 {
+		same, _, err := below.stillStands(ctx)
+		return same, err
 	}
-	if next > 1 {
-		return &VoidError{Version: version}
-	}
-	return nil
+	l := log{store: c.store, opts: c.opts}
+	listing, err := l.list(ctx, lastVersion)
+	return err == nil && listing.checkpoint < 0 && listing.unread == "", err
 }
 
 // checkpoint writes the checkpoint that is due at a version, off the path where the caller gave a place for it. The

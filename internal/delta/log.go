@@ -52,7 +52,7 @@ func (l log) newest(ctx context.Context) (*Snapshot, error) {
 			return &Snapshot{Version: NoTable, store: l.store, opts: l.opts}, nil
 		}
 		s, err := l.load(ctx, listing, lastVersion)
-		if errors.Is(err, blob.ErrNotFound) && attempt < 3 {
+		if (errors.Is(err, blob.ErrNotFound) || errors.Is(err, ErrNoVersion)) && attempt < 3 {
 			continue // cleaned between the listing and the reading
 		}
 		return s, err
@@ -76,14 +76,8 @@ func (l log) fromHint(ctx context.Context, h hint) (*Snapshot, error) {
 	if o.last >= limit {
 		return nil, nil // stale
 	}
-	if o.last == h.Version {
-		_, err := blob.Stat(ctx, l.store, commitName(h.Version))
-		if errors.Is(err, blob.ErrNotFound) {
-			return nil, nil // the log was cleaned past the hint
-		}
-		if err != nil {
-			return nil, err
-		}
+	if same, _, err := base.stillStands(ctx); err != nil || !same {
+		return nil, err // the log was, or is being, cleaned past the hint
 	}
 	return l.finish(o, base)
 }
@@ -166,7 +160,7 @@ func (l log) replay(ctx context.Context, o *overlay, target int64) error {
 		if err := o.apply(o.last+1, commit.lines); err != nil {
 			return err
 		}
-		o.now = commit.info.Now
+		o.tip = commit.info
 	}
 	return nil
 }
@@ -175,7 +169,6 @@ func (l log) replay(ctx context.Context, o *overlay, target int64) error {
 type listing struct {
 	checkpoint int64 // the newest single-file one at or below the target, or NoTable
 	newest     int64 // version, up to the target
-	lowest     int64 // version
 	unread     string
 }
 
@@ -190,7 +183,7 @@ func (l listing) hidden() string {
 }
 
 func (l log) list(ctx context.Context, target int64) (listing, error) {
-	found := listing{checkpoint: NoTable, newest: NoTable, lowest: NoTable}
+	found := listing{checkpoint: NoTable, newest: NoTable}
 	err := l.store.List(ctx, logFolder, func(info blob.Info) error {
 		version, suffix, ok := parseLogName(info.Name)
 		if !ok || version > target {
@@ -199,9 +192,6 @@ func (l log) list(ctx context.Context, target int64) (listing, error) {
 		switch suffix {
 		case commitSuffix:
 			found.newest = version
-			if found.lowest < 0 {
-				found.lowest = version
-			}
 		case singleSuffix:
 			found.checkpoint = version
 		default:

@@ -5,7 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
 )
 
 // overlay is what a run of versions changes, the last word on each thing: laid over the state below the run it gives the
@@ -16,7 +17,7 @@ type overlay struct {
 	txns     map[string]wireTxn
 	files    map[string]change // by unescaped path
 	last     int64             // version
-	now      time.Time         // the store's clock when the last version was read
+	tip      blob.Info         // of the last version's file
 }
 
 // change is what became of a file: exactly one of the two is set.
@@ -75,8 +76,8 @@ func (o *overlay) applyLine(line wireLine) error {
 func (o *overlay) over(s *Snapshot) (*Snapshot, error) {
 	next := *s
 	next.Version = o.last
-	if !o.now.IsZero() {
-		next.Checked = o.now
+	if o.tip.Name != "" {
+		next.Checked, next.seen = o.tip.Now, o.tip
 	}
 	if o.protocol != nil {
 		next.Protocol = *o.protocol

@@ -19,11 +19,11 @@ type Snapshot struct {
 	Txns     map[string]int64 // by appId; shared, not to be written to
 	Files    []Add            // the live files in the order of their paths; empty under Options.WithoutFiles; shared
 
-	// Checked is the store's clock when this was known to be the newest version (or when LoadAt read it). Zero where
-	// there is no table.
+	// Checked is the store's clock when this was known to stand in the log. Zero where there is no table.
 	Checked time.Time
 
 	txns  map[string]wireTxn
+	seen  blob.Info // the file of this version
 	store blob.Store
 	opts  Options
 }
@@ -59,20 +59,34 @@ func (s *Snapshot) Refresh(ctx context.Context) (*Snapshot, error) {
 	if err := l.replay(ctx, o, lastVersion); err != nil {
 		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
 	}
-	if o.last > s.Version {
-		return o.over(s)
-	}
-	// Nothing above may also mean that the log was cleaned past us; then our own version is gone as well.
-	info, err := blob.Stat(ctx, s.store, commitName(s.Version))
-	if errors.Is(err, blob.ErrNotFound) {
-		return Load(ctx, s.store, s.opts)
-	}
+	// What was read is the log only if this version still stands below it. Nothing above may also mean that the log was
+	// cleaned past us, and what stands above may have been written into the hole.
+	same, now, err := s.stillStands(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
 	}
-	next := *s
-	next.Checked = info.Now
-	return &next, nil
+	if !same {
+		return Load(ctx, s.store, s.opts)
+	}
+	next, err := o.over(s)
+	if err != nil {
+		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
+	}
+	next.Checked = now
+	return next, nil
+}
+
+// stillStands tells whether the file of this version is the very object that was read or written, and the store's clock.
+// An object of the same name, even of the same bytes, may be one that a paused writer put where the log was cleaned.
+func (s *Snapshot) stillStands(ctx context.Context) (same bool, now time.Time, err error) {
+	info, err := blob.Stat(ctx, s.store, commitName(s.Version))
+	if errors.Is(err, blob.ErrNotFound) {
+		return false, time.Time{}, nil
+	}
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	return info.Size == s.seen.Size && info.Version == s.seen.Version && info.Modified.Equal(s.seen.Modified), info.Now, nil
 }
 
 // SweepHorizon is the time at or before which unreferenced files may be gone; zero when there was no sweep.

@@ -27,6 +27,9 @@ func (s *Store) List(ctx context.Context, prefix string, visit func(blob.Info) e
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		folder = prefix[:i+1]
 	}
+	if reserved(folder) {
+		return nil
+	}
 	l := lister{store: s, page: listPage, visit: visit}
 	return l.list(ctx, folder, prefix[len(folder):])
 }

@@ -1,0 +1,363 @@
+package archiver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// Options of an Archiver. All but Registry, Report, Now and Kafka are required.
+type Options struct {
+	Config   *config.Config
+	Archive  blob.Store // archive.root
+	Producer blob.Store // producer.root: large documents
+	Log      *slog.Logger
+
+	Registry prometheus.Registerer        // default: metrics are kept and shown to nobody
+	Report   func(part string, err error) // told when a part becomes ready or not; default: nobody
+	Now      func() time.Time             // default: time.Now; it times flushes, and no file or row depends on it
+	Kafka    []kgo.Opt                    // further options of both clients
+}
+
+// Archiver archives the topics of a configuration. It is made by New, and run once by Run.
+type Archiver struct {
+	config   *config.Config
+	archive  blob.Store
+	producer blob.Store
+	log      *slog.Logger
+	report   func(string, error)
+	now      func() time.Time
+	metrics  *metrics
+	kafka    []kgo.Opt
+
+	member     *kgo.Client
+	reader     *kgo.Client
+	assignment *assignment
+	owned      map[topicPartition]int64 // as settled
+	topics     []*topic
+	byName     map[string]*topic
+	buffer     *buffer
+	decoder    *decoder
+	file       bytes.Buffer // the file that is being made
+	tasks      sync.WaitGroup
+	looked     time.Time // when halts were looked at
+}
+
+const (
+	// A fetch brings at most fetchBytes (but for one batch that is larger), of which one is being taken in and one may
+	// be under way (INV-9). Compressed batches grow when they arrive, which is why these are small.
+	fetchBytes          = 4 << 20
+	fetchPartitionBytes = 1 << 20
+	fetches             = 2
+	fetchWait           = 500 * time.Millisecond // a partition that is added waits for the fetch that is under way
+
+	pollMost      = time.Second     // without an event
+	haltInterval  = 5 * time.Second // at most, between looks at the halts of owned partitions
+	shutdownShare = 0.8             // of service.shutdown_grace that the last flush may take
+)
+
+// New makes an archiver; it talks to nobody yet.
+func New(o Options) (*Archiver, error) {
+	m, err := newMetrics(o.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	a := &Archiver{
+		config: o.Config, archive: o.Archive, producer: o.Producer, log: o.Log, report: o.Report, now: o.Now, metrics: m, kafka: o.Kafka,
+		assignment: newAssignment(), byName: map[string]*topic{}, decoder: &decoder{},
+		buffer: newBuffer(int(o.Config.Archiver.FlushBytes)),
+	}
+	if a.report == nil {
+		a.report = func(string, error) {}
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	return a, nil
+}
+
+// Run archives until ctx is done; then it commits what it holds within service.shutdown_grace, leaves the group and
+// returns nil. An error with exit code 3 says that nothing is left to do before an operator acts.
+func (a *Archiver) Run(ctx context.Context) (err error) {
+	if err := a.open(ctx); err != nil {
+		return errors.Join(err, a.close())
+	}
+	work, cancel := a.withGrace(ctx)
+	defer cancel()
+	return errors.Join(a.loop(ctx, work), a.close())
+}
+
+// withGrace is ctx with some time behind its end, in which what is in hand is finished.
+func (a *Archiver) withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	grace := time.Duration(shutdownShare * float64(a.config.Service.ShutdownGrace))
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	timer := make(chan *time.Timer, 1)
+	stop := context.AfterFunc(ctx, func() {
+		timer <- time.AfterFunc(grace, func() { cancel(fmt.Errorf("%v, the archiver's share of service.shutdown_grace, have passed", grace)) })
+	})
+	return work, func() {
+		if !stop() {
+			(<-timer).Stop()
+		}
+		cancel(nil)
+	}
+}
+
+// open connects, and checks the topics before anything is written.
+func (a *Archiver) open(ctx context.Context) (err error) {
+	options := append(kafka.ClientOptions(a.config.Kafka, a.log), a.kafka...)
+	a.reader, err = kgo.NewClient(append(options,
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // out of range is for us to judge
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // they have offsets too
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+		kgo.MaxConcurrentFetches(fetches),
+		kgo.FetchMaxWait(fetchWait),
+	)...)
+	if err != nil {
+		return fmt.Errorf("make kafka client: %w", err)
+	}
+	var names []string
+	for i, one := range a.config.Topics() {
+		partitions, err := kafka.Topic(ctx, a.reader, one.Name)
+		if err != nil {
+			return err
+		}
+		t, err := a.openTopic(ctx, i, one.Name, partitions)
+		if err != nil {
+			return err
+		}
+		a.metrics.topic(t.name, partitions)
+		a.topics, a.byName[t.name] = append(a.topics, t), t
+		names = append(names, one.Name)
+	}
+	options = append(kafka.ClientOptions(a.config.Kafka, a.log), a.kafka...)
+	options = append(options, kafka.GroupOptions(a.config.Kafka, a.config.Archiver.Group, names...)...)
+	if a.member, err = kgo.NewClient(append(options, a.assignment.options()...)...); err != nil {
+		return fmt.Errorf("make kafka group member: %w", err)
+	}
+	a.report("archive", nil)
+	return nil
+}
+
+// close leaves the group and waits for what runs beside.
+func (a *Archiver) close() error {
+	if a.member != nil {
+		a.member.Close()
+	}
+	if a.reader != nil {
+		a.reader.Close()
+	}
+	a.tasks.Wait()
+	return nil
+}
+
+// background runs a checkpoint beside the loop.
+func (a *Archiver) background(task func(ctx context.Context)) {
+	a.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		task(ctx)
+	})
+}
+
+// loop works until ctx is done, and then commits what it holds.
+func (a *Archiver) loop(ctx, work context.Context) error {
+	for ctx.Err() == nil {
+		if err := a.settle(work); err != nil {
+			return err
+		}
+		if err := a.take(work, a.poll(ctx)); err != nil {
+			return err
+		}
+		if err := a.flushDue(work); err != nil {
+			return err
+		}
+		if halt := a.nothingLeft(); halt != nil {
+			return errors.Join(a.flushAll(work), fmt.Errorf("every topic partition of this process is halted: %w", halt))
+		}
+	}
+	return a.flushAll(work)
+}
+
+// settle does what the assignment asks for: drops the rows of partitions that were taken away, starts those that were
+// given, and those whose halt was cleared.
+func (a *Archiver) settle(ctx context.Context) error {
+	owned, told := a.assignment.current()
+	if told {
+		a.report("kafka", nil)
+	}
+	for _, t := range a.topics {
+		for _, p := range t.partitions {
+			if p.phase != idle && owned[topicPartition{t.name, p.number}] != p.epoch {
+				a.restart(t, p)
+				p.phase = idle
+			}
+		}
+	}
+	for at, epoch := range owned {
+		if t := a.byName[at.topic]; t != nil {
+			if p := t.partition(at.partition); p.phase == idle {
+				p.epoch, p.phase, p.suspect = epoch, starting, -1
+			}
+		}
+	}
+	a.owned = owned
+	a.lookAtHalts()
+	for _, t := range a.topics {
+		if err := a.start(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookAtHalts lets halted partitions start again now and then: start finds out whether the halt still stands.
+func (a *Archiver) lookAtHalts() {
+	if a.now().Sub(a.looked) < min(haltInterval, a.config.Archiver.FlushInterval) {
+		return
+	}
+	a.looked = a.now()
+	for _, t := range a.topics {
+		for _, p := range t.partitions {
+			if p.phase == halted && !p.buffered() {
+				p.phase = starting
+			}
+		}
+	}
+}
+
+// nothingLeft is a halt when all partitions of this process are halted.
+func (a *Archiver) nothingLeft() (halt *schemas.Halt) {
+	for _, t := range a.topics {
+		for _, p := range t.partitions {
+			switch p.phase {
+			case starting, reading:
+				return nil
+			case halted:
+				halt = p.halt
+			case idle:
+			}
+		}
+	}
+	return halt
+}
+
+// poll waits for records, for a change of the assignment, or until a flush is due.
+func (a *Archiver) poll(ctx context.Context) kgo.Fetches {
+	wait := min(pollMost, a.config.Archiver.FlushInterval)
+	for _, t := range a.topics {
+		if at, ok := t.cadence.due(); ok {
+			wait = min(wait, at.Sub(a.now()))
+		}
+	}
+	ctx, cancel := a.assignment.pollContext(ctx, a.owned)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, max(wait, time.Millisecond))
+	defer stop()
+	return a.reader.PollFetches(ctx)
+}
+
+// take puts what was fetched into the buffer.
+func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
+	var failed error
+	fetched.EachPartition(func(f kgo.FetchTopicPartition) {
+		t := a.byName[f.Topic]
+		if failed != nil || t == nil {
+			return
+		}
+		p := t.partition(f.Partition)
+		if failed = a.takePartition(ctx, t, p, f.Records); failed != nil {
+			return
+		}
+		if f.Err != nil && p.phase == reading {
+			failed = a.fetchError(ctx, t, p, f.Err)
+			return
+		}
+		if f.HighWatermark >= p.next && p.phase == reading {
+			a.metrics.lag.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(float64(f.HighWatermark - p.next))
+		}
+	})
+	return failed
+}
+
+func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
+	for _, record := range records {
+		switch {
+		case p.phase != reading:
+			return nil
+		case record.Offset < p.next:
+			continue // behind the place where this partition was to start
+		case record.Offset > p.next:
+			return a.hole(ctx, t, p, record.Offset)
+		}
+		if err := a.takeRecord(ctx, t, p, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeRecord makes one row of one record, and makes room for it first when the buffer is full (INV-9).
+func (a *Archiver) takeRecord(ctx context.Context, t *topic, p *partition, record *kgo.Record) error {
+	d := a.decoder
+	if err := d.decode(record, t.uuid); err != nil {
+		return a.haltPartition(ctx, t, p, reasonUUID, fmt.Sprintf("offset %d: %v", record.Offset, err))
+	}
+	if d.claim != nil {
+		if err := a.fetchLarge(ctx, t.name); err != nil {
+			return err
+		}
+	}
+	if !a.buffer.fits(t.index, d.container, &d.row) {
+		if err := a.flushAll(ctx); err != nil {
+			return err
+		}
+		if p.phase != reading || p.next != record.Offset {
+			return nil // the flush found that the table stands elsewhere
+		}
+	}
+	a.buffer.add(t.index, d.container, &d.row)
+	p.next, p.suspect = record.Offset+1, -1
+	if string(d.container) == schemas.ControlContainer {
+		t.cadence.sawControl(a.now())
+	} else {
+		t.cadence.sawChange(a.now())
+	}
+	return nil
+}
+
+// flushDue commits what is due by time.
+func (a *Archiver) flushDue(ctx context.Context) error {
+	for _, t := range a.topics {
+		if at, ok := t.cadence.due(); ok && !a.now().Before(at) {
+			if err := a.flush(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Archiver) flushAll(ctx context.Context) error {
+	for _, t := range a.topics {
+		if err := a.flush(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package archiver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// start looks up where the partitions that are starting go on, and lets the reader fetch them from there. The table
+// alone says where: never the group's offsets (COSMOS.md §10, 4 and 5).
+func (a *Archiver) start(ctx context.Context, t *topic) error {
+	var waiting []*partition
+	for _, p := range t.partitions {
+		if p.phase != starting {
+			continue
+		}
+		var halt *schemas.Halt
+		err := a.retry(ctx, "read halt", func(ctx context.Context) (err error) {
+			halt, err = archive.ReadHalt(ctx, a.archive, t.name, p.number)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if halt != nil {
+			a.noteHalt(t, p, halt)
+			continue
+		}
+		waiting = append(waiting, p)
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	if err := a.refresh(ctx, t); err != nil {
+		return err
+	}
+	if err := archive.CheckUUID(t.snapshot, t.uuid); err != nil {
+		for _, p := range waiting {
+			if err := a.haltPartition(ctx, t, p, reasonUUID, err.Error()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	logs, err := a.logBounds(ctx, t.name)
+	if err != nil {
+		return err
+	}
+	for _, p := range waiting {
+		if err := a.startPartition(ctx, t, p, logs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	reasonUUID = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced; " +
+		"put back the one that belongs to it, or archive under another topic name, then clear the halt"
+	reasonGap = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
+	reasonAge = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
+)
+
+// startPartition compares the table with the log's bounds. `Start of the log ≤ next ≤ its end` is no gap: what lies
+// before may have aged away after it was archived.
+func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]logBounds) error {
+	log, ok := logs[p.number]
+	if !ok {
+		return fmt.Errorf("start %s: the brokers name no such partition", unitOf(t.name, p.number))
+	}
+	next := last(t.snapshot, t.uuid, p.number) + 1
+	p.next, p.first = next, next
+	switch {
+	case log.end < next:
+		return a.haltPartition(ctx, t, p, reasonAge, fmt.Sprintf("the table holds offsets up to %d, the topic ends at %d", next-1, log.end))
+	case log.start > next:
+		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.start-1))
+	}
+	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(next)}})
+	p.phase, p.halt = reading, nil
+	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(0)
+	a.log.Info("reading topic partition", slog.String("topic", t.name), slog.Int("partition", int(p.number)), slog.Int64("offset", next))
+	return nil
+}
+
+// logBounds are the first offset of a topic partition's log and the one behind its last.
+type logBounds struct{ start, end int64 }
+
+func (a *Archiver) logBounds(ctx context.Context, name string) (bounds map[int32]logBounds, err error) {
+	err = a.retry(ctx, "list offsets", func(ctx context.Context) error {
+		bounds, err = readLogBounds(ctx, a.reader, name)
+		return err
+	})
+	return bounds, err
+}
+
+func readLogBounds(ctx context.Context, client *kgo.Client, name string) (map[int32]logBounds, error) {
+	admin := kadm.NewClient(client)
+	starts, err := admin.ListStartOffsets(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("list start offsets of topic %s: %w", name, err)
+	}
+	ends, err := admin.ListEndOffsets(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("list end offsets of topic %s: %w", name, err)
+	}
+	bounds := map[int32]logBounds{}
+	for number, start := range starts[name] {
+		end, ok := ends.Lookup(name, number)
+		if err := errors.Join(start.Err, end.Err); err != nil || !ok {
+			return nil, fmt.Errorf("list offsets of %s: %w", unitOf(name, number), err)
+		}
+		bounds[number] = logBounds{start.Offset, end.Offset}
+	}
+	return bounds, nil
+}
+
+// stopReading takes the partition from the reader; nothing of it is polled from then on.
+func (a *Archiver) stopReading(t *topic, p *partition) {
+	a.reader.RemoveConsumePartitions(map[string][]int32{t.name: {p.number}})
+}
+
+// restart drops the partition's rows and lets it go on from the table.
+func (a *Archiver) restart(t *topic, p *partition) {
+	a.stopReading(t, p)
+	if p.buffered() {
+		a.buffer.drop(func(g group, number int32) bool { return g.topic == t.index && number == p.number })
+	}
+	p.next, p.first, p.phase = 0, 0, starting
+}
+
+// fetchError takes what the reader says of a partition. Errors that end the program are returned.
+func (a *Archiver) fetchError(ctx context.Context, t *topic, p *partition, err error) error {
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &loss):
+		a.log.Warn("offset is out of the log; looking up the table and the log's bounds", slog.String("unit", unitOf(t.name, p.number)), slog.Any("error", err))
+		// What is buffered may be gone from the topic by now: commit it first.
+		if err := a.flush(ctx, t); err != nil {
+			return err
+		}
+		if p.phase == reading {
+			a.restart(t, p)
+		}
+		return nil
+	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("fetch %s: the topic was deleted or made anew: %w", unitOf(t.name, p.number), err)
+	case kerr.IsRetriable(err):
+		a.log.Warn("fetch goes on", slog.String("unit", unitOf(t.name, p.number)), slog.Any("error", err))
+		return nil
+	}
+	return fmt.Errorf("fetch %s: %w", unitOf(t.name, p.number), err)
+}
+
+// hole is an offset that was expected and did not come. It is read again once, and believed the second time.
+func (a *Archiver) hole(ctx context.Context, t *topic, p *partition, found int64) error {
+	if err := a.flush(ctx, t); err != nil {
+		return err
+	}
+	if p.phase != reading {
+		return nil // the flush found that the table stands elsewhere
+	}
+	if p.suspect == p.next {
+		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(p.next, found-1))
+	}
+	p.suspect = p.next
+	a.restart(t, p)
+	return nil
+}
+
+// gapEvidence is the evidence of a halt by a gap, which `clear --accept-gap` reads.
+func gapEvidence(from, to int64) string {
+	b, err := json.Marshal(schemas.Gap{From: from, To: to})
+	if err != nil { // two numbers always marshal
+		return fmt.Sprintf(`{"from":%d,"to":%d}`, from, to)
+	}
+	return string(b)
+}
+
+func parseGap(evidence string) (schemas.Gap, bool) {
+	var gap schemas.Gap
+	err := json.Unmarshal([]byte(evidence), &gap)
+	return gap, err == nil && gap.From >= 0 && gap.To >= gap.From
+}

@@ -1,0 +1,157 @@
+package archiver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// topic is one topic and its table, as this process knows them.
+type topic struct {
+	index      int
+	name       string
+	uuid       schemas.UUID
+	uuidText   []byte
+	store      blob.Store // the table's folder
+	snapshot   *delta.Snapshot
+	partitions map[int32]*partition
+	cadence    cadence
+}
+
+// phase is what this process does with a topic partition.
+type phase uint8
+
+const (
+	idle     phase = iota // another process's, or nobody's
+	starting              // ours; where to read from must be looked up
+	reading               // ours; records come
+	halted                // ours; an operator must act
+)
+
+// partition is one topic partition.
+type partition struct {
+	number  int32
+	epoch   int64 // of its assignment
+	phase   phase
+	next    int64 // the offset that comes next
+	first   int64 // the first offset in the buffer; next when there is none
+	suspect int64 // the offset at which a hole was seen once, or -1
+	halt    *schemas.Halt
+}
+
+func (p *partition) buffered() bool { return p.first < p.next }
+
+func (t *topic) partition(number int32) *partition {
+	p, ok := t.partitions[number]
+	if !ok {
+		p = &partition{number: number, suspect: -1}
+		t.partitions[number] = p
+	}
+	return p
+}
+
+// openTopic identifies the topic and loads its table. A topic with fewer partitions than the table knows is another
+// topic, whatever its name.
+func (a *Archiver) openTopic(ctx context.Context, index int, name string, partitions int32) (*topic, error) {
+	t := &topic{
+		index: index, name: name, store: blob.Prefixed(a.archive, schemas.ChangesPrefix(name)), partitions: map[int32]*partition{},
+		cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
+	}
+	err := a.retry(ctx, "open topic", func(ctx context.Context) error {
+		identity, err := archive.IdentifyTopic(ctx, a.archive, name)
+		if err != nil {
+			return err
+		}
+		t.uuid, t.uuidText = identity.UUID, []byte(identity.UUID.String())
+		t.snapshot, err = delta.Load(ctx, t.store, a.deltaOptions())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open topic %s: %w", name, err)
+	}
+	for p, last := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
+		if p >= partitions {
+			return nil, &schemas.Halt{
+				Unit:     "topic " + name,
+				Reason:   "the topic has fewer partitions than its table; it was made anew: give it its partitions back, or archive it under another name",
+				Evidence: fmt.Sprintf("the table holds partition %d up to offset %d, the topic has %d partitions", p, last, partitions),
+				Since:    a.now(),
+			}
+		}
+	}
+	return t, nil
+}
+
+func (a *Archiver) deltaOptions() delta.Options {
+	return delta.Options{WithoutFiles: true, Engine: "almanac-archiver", Logger: a.log, Background: a.background}
+}
+
+// refresh reads what was committed since.
+func (a *Archiver) refresh(ctx context.Context, t *topic) error {
+	err := a.retry(ctx, "refresh table", func(ctx context.Context) error {
+		next, err := t.snapshot.Refresh(ctx)
+		if err == nil {
+			t.snapshot = next
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// storeTime is the store's clock, which alone says what day it is. The identity of the topic must still be there.
+func (a *Archiver) storeTime(ctx context.Context, t *topic) (time.Time, error) {
+	info, err := blob.Stat(ctx, a.archive, schemas.TopicFile(t.name))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the store's time from %s: %w", schemas.TopicFile(t.name), err)
+	}
+	return info.Now, nil
+}
+
+// last is the last offset of the partition that the table holds, -1 when it holds none.
+func last(snapshot *delta.Snapshot, topic schemas.UUID, partition int32) int64 {
+	if offset, ok := snapshot.Txns[schemas.TxnAppID(topic, partition)]; ok {
+		return offset
+	}
+	return -1
+}
+
+// haltPartition stops one topic partition until an operator clears it (INV-10). Rows that are in the buffer stay there:
+// they are before whatever was found.
+func (a *Archiver) haltPartition(ctx context.Context, t *topic, p *partition, reason, evidence string) error {
+	halt := &schemas.Halt{Unit: unitOf(t.name, p.number), Reason: reason, Evidence: evidence, Since: a.now().UTC().Truncate(time.Millisecond)}
+	err := a.retry(ctx, "write halt", func(ctx context.Context) error {
+		return archive.WriteHalt(ctx, a.archive, t.name, p.number, halt)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", halt.Unit, err)
+	}
+	a.stopReading(t, p)
+	a.noteHalt(t, p, halt)
+	return nil
+}
+
+// noteHalt says so once, however often the halt is found.
+func (a *Archiver) noteHalt(t *topic, p *partition, halt *schemas.Halt) {
+	known := p.halt
+	p.phase, p.halt = halted, halt
+	if known != nil && *known == *halt {
+		return
+	}
+	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(1)
+	a.log.Error("topic partition is halted; the others go on", slog.String("unit", halt.Unit), slog.String("reason", halt.Reason),
+		slog.String("evidence", halt.Evidence), slog.Time("since", halt.Since))
+}
+
+func unitOf(topic string, partition int32) string {
+	return "topic partition " + topic + "/" + strconv.Itoa(int(partition))
+}

@@ -1,0 +1,79 @@
+// Package cosmos is the Cosmos DB account as Almanac's programs need it: azcosmos for containers, feed ranges and the
+// change feed, and signed requests of our own for what azcosmos cannot do byte for byte.
+//
+// Nouns:
+//
+//   - A [Client] is one account. All its methods are safe for concurrent use.
+//   - A [Container] is a container's identity (resource id) and its definition as raw bytes.
+//   - A [Page] is one answer of the change feed of one feed range: items as raw bytes, the token to go on from, and
+//     what the service said about the range's newest LSN.
+//   - A [Session] is the parsed session token: configuration number and global LSN.
+//
+// Guarantees: items and definitions are the bytes that the service sent (INV-6). A page is of exactly the range and the
+// incarnation that were asked for, or it is an error and nothing of it is handed on. A
+// [StatusError] tells status, substatus, the service's own words and, where it is known, the remedy.
+package cosmos
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos"
+
+	"github.com/cosmos-almanac/almanac/internal/config"
+)
+
+// Options make a Client.
+type Options struct {
+	Endpoint string
+	Key      config.Secret
+	CAFile   string // PEM with additional roots; empty: the system's only
+}
+
+// Client is one account.
+type Client struct {
+	host string
+	rest *rest
+	sdk  *azcosmos.Client
+}
+
+// New makes a client. It sends nothing: the first request finds out whether the endpoint answers.
+func New(o Options) (*Client, error) {
+	key, err := o.Key.Reveal()
+	if err != nil {
+		return nil, badConfig("read cosmos.key: %v; give the account's key, {env: NAME} or {file: PATH}", err)
+	}
+	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
+	if err != nil {
+		return nil, badConfig("open account: %v", err)
+	}
+	credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(raw.key))
+	if err != nil {
+		return nil, badConfig("read cosmos.key: %v", err)
+	}
+	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), rest: raw}
+	client.sdk, err = azcosmos.NewClientWithKey(raw.endpoint+"/", credential, &azcosmos.ClientOptions{
+		ClientOptions: azcore.ClientOptions{
+			Transport:        raw.client,
+			PerRetryPolicies: []policy.Policy{feedPolicy{}},
+		},
+	})
+	if err != nil {
+		return nil, badConfig("open account %s: %v", client.host, err)
+	}
+	return client, nil
+}
+
+// connections are kept open; a reader of a feed range uses one at a time.
+const connections = 64
+
+// Close releases idle connections and azcosmos' shared caches.
+func (c *Client) Close() {
+	c.sdk.Close()
+	c.rest.client.CloseIdleConnections()
+}
+
+// Host is the account's host and port, for messages.
+func (c *Client) Host() string { return c.host }

@@ -1,0 +1,150 @@
+package restorer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cosmos-almanac/almanac/internal/archive"
+)
+
+// Plan is what a run will do. Making one writes nothing (INV-7).
+type Plan struct {
+	Container string     `json:"container"`
+	Declared  string     `json:"declared"`
+	Point     PointView  `json:"point"`
+	Source    Source     `json:"source"`
+	Target    TargetPlan `json:"target"`
+}
+
+// Source is where the documents come from.
+type Source struct {
+	Snapshot  string `json:"snapshot,omitempty"` // of that point; empty: from rows alone
+	Documents int64  `json:"documents"`          // of the snapshot
+	Bytes     int64  `json:"bytes"`              // of the snapshot's files
+	Files     int    `json:"files"`              // of changes, at most
+	Rows      int64  `json:"rows"`               // in those files, of all times
+}
+
+// TargetState is what stands under the target's name.
+type TargetState string
+
+// The states of a target.
+const (
+	TargetAbsent   TargetState = "absent"
+	TargetEmpty    TargetState = "empty"
+	TargetNotEmpty TargetState = "not empty"
+)
+
+// TargetPlan is the container that is filled.
+type TargetPlan struct {
+	Account       string          `json:"account"`
+	Name          Name            `json:"name"`
+	State         TargetState     `json:"state"`
+	Definition    json.RawMessage `json:"definition"` // what it is created with
+	Stripped      []Stripped      `json:"stripped"`   // of the definition of then
+	OtherSettings []string        `json:"other_settings,omitempty"`
+}
+
+// findSource looks for the newest snapshot at or below the point.
+func findSource(ctx context.Context, changes *archive.Changes, point *archive.Point, rules *archive.Rules) (*archive.Manifest, Source, error) {
+	var source Source
+	base, err := archive.FindBase(ctx, changes, point, rules)
+	if err != nil {
+		return nil, source, fmt.Errorf("find snapshot below point %s: %w", point.Name, err)
+	}
+	if base != nil {
+		source.Snapshot, source.Documents, source.Bytes = base.Point.Name, base.Rows, base.Bytes
+	}
+	for _, file := range changes.Files(point.Container) {
+		source.Files++
+		var stats struct {
+			NumRecords int64 `json:"numRecords"`
+		}
+		if err := json.Unmarshal(file.Stats, &stats); err != nil {
+			return nil, source, fmt.Errorf("read statistics of %s: %w", file.Path, err)
+		}
+		source.Rows += stats.NumRecords
+	}
+	return base, source, nil
+}
+
+// planTarget looks what stands under the target's name and what would be made there.
+func planTarget(ctx context.Context, reader Reader, point *archive.Point, source, target Name) (TargetPlan, error) {
+	plan := TargetPlan{Name: target, State: TargetAbsent}
+	if target == source {
+		return plan, usage("%s is the source itself; a restore makes a new container: give another name by --to", target)
+	}
+	definition, stripped, err := targetDefinition(point.Definition, target.Container)
+	if err != nil {
+		return plan, err
+	}
+	plan.Definition, plan.Stripped = definition, stripped
+	there, err := findTarget(ctx, reader, target)
+	if err != nil || there == nil {
+		return plan, err
+	}
+	if plan.OtherSettings, err = checkDefinition(definition, there); err != nil {
+		return plan, err
+	}
+	empty, err := (&surveyor{reader, sleep}).isEmpty(ctx, there)
+	plan.State = TargetNotEmpty
+	if empty {
+		plan.State = TargetEmpty
+	}
+	return plan, err
+}
+
+func (p *Plan) write(w io.Writer) error {
+	stripped := make([]string, len(p.Target.Stripped))
+	for i, s := range p.Target.Stripped {
+		stripped[i] = s.Name + ": " + s.Why
+	}
+	cuts := make([]string, len(p.Point.Cuts))
+	for i, c := range p.Point.Cuts {
+		cuts[i] = c.String()
+	}
+	lines := [][2]string{
+		{"container", p.Container},
+		{"point", p.Point.Name},
+		{"  nothing later than", timeText(p.Point.Latest)},
+		{"  everything before", timeText(p.Point.CompleteTo)},
+		{"  claim", p.Point.Claim + ", given that " + p.Declared},
+		{"  cuts", strings.Join(cuts, "\n")},
+		{"  offsets", offsetsText(p.Point.Offsets)},
+		{"source", p.Source.String()},
+		{"target", p.Target.Name.String() + " at " + p.Target.Account},
+		{"  now", p.Target.stateText()},
+		{"  created with", string(p.Target.Definition)},
+		{"  left out of it", strings.Join(stripped, "\n")},
+	}
+	return facts(w, lines...)
+}
+
+// String is the source in a line.
+func (s Source) String() string {
+	rows := fmt.Sprintf("%s in %s of changes (all times)", plural(s.Rows, "row", "rows"), plural(int64(s.Files), "file", "files"))
+	if s.Snapshot == "" {
+		return "rows alone: " + rows
+	}
+	return fmt.Sprintf("snapshot %s, %s in %s\nand what came after it of %s", s.Snapshot,
+		plural(s.Documents, "document", "documents"), sized(s.Bytes), rows)
+}
+
+func (t *TargetPlan) stateText() string {
+	var text string
+	switch t.State {
+	case TargetAbsent:
+		return "absent: run creates it"
+	case TargetEmpty:
+		text = "there and empty: run fills it"
+	case TargetNotEmpty:
+		text = "there and not empty: run refuses it unless every document in it is, byte for byte, one that it would write"
+	}
+	if len(t.OtherSettings) > 0 {
+		text += "\nits settings are not those of then: " + strings.Join(t.OtherSettings, ", ")
+	}
+	return text
+}

@@ -1,0 +1,139 @@
+package restorer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/cosmos"
+	"github.com/cosmos-almanac/almanac/internal/service"
+)
+
+// session is one container's archive, opened at its newest version.
+type session struct {
+	env       *service.Env
+	container config.Container
+	rules     archive.Rules
+	changes   *archive.Changes
+}
+
+// open reads the archive of the container that was named, or of the only one.
+func open(ctx context.Context, env *service.Env, name string) (*session, error) {
+	if err := env.Config.Require("archive.root", "containers"); err != nil {
+		return nil, err
+	}
+	container, err := choose(env.Config.Containers, name)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{env: env, container: container}
+	if s.rules, err = rulesOf(container); err != nil {
+		return nil, err
+	}
+	root := env.Config.Archive.Root
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return nil, usage("archive.root %s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", root)
+	}
+	store, err := dir.New(root, dir.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open archive: %w", err)
+	}
+	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
+	if errors.Is(err, archive.ErrNoTopic) {
+		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another", root, container.Topic)
+	}
+	return s, err
+}
+
+func choose(containers []config.Container, name string) (config.Container, error) {
+	if name == "" && len(containers) == 1 {
+		return containers[0], nil
+	}
+	var names []string
+	for _, c := range containers {
+		if c.Name() == name {
+			return c, nil
+		}
+		names = append(names, c.Name())
+	}
+	if name == "" {
+		return config.Container{}, usage("several containers are configured: name one by --container, of %s", strings.Join(names, ", "))
+	}
+	return config.Container{}, usage("--container %q is not configured; known: %s", name, strings.Join(names, ", "))
+}
+
+func rulesOf(c config.Container) (archive.Rules, error) {
+	path := ""
+	var value []byte
+	if c.SoftDelete != nil {
+		path, value = c.SoftDelete.Path, c.SoftDelete.Value
+	}
+	rules, err := archive.NewRules(archive.Deletes(c.Deletes), path, value)
+	if err != nil {
+		return rules, usage("container %s: %w", c.Name(), err)
+	}
+	return rules, nil
+}
+
+func (s *session) name() Name {
+	return Name{Database: s.container.Database, Container: s.container.Container}
+}
+
+func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
+	return archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
+}
+
+func (s *session) point(ctx context.Context, m moment) (archive.Point, error) {
+	timeline, err := s.timeline(ctx)
+	if err != nil {
+		return archive.Point{}, err
+	}
+	return m.resolve(timeline)
+}
+
+// reader connects to the account that is restored into.
+func (s *session) reader() (*cosmos.Client, error) {
+	c := s.env.Config
+	if err := c.Require("cosmos.endpoint", "cosmos.key"); err != nil {
+		return nil, err
+	}
+	return cosmos.New(cosmos.Options{Endpoint: c.Cosmos.Endpoint, Key: c.Cosmos.Key, CAFile: c.Cosmos.CAFile})
+}
+
+func (s *session) writer() (*cosmos.Writer, error) {
+	c := s.env.Config
+	key, err := c.Cosmos.Key.Reveal()
+	if err != nil {
+		return nil, usage("read cosmos.key: %w", err)
+	}
+	return cosmos.NewWriter(cosmos.WriterOptions{
+		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
+	})
+}
+
+// plan makes the plan and finds the snapshot that it starts from.
+func (s *session) plan(ctx context.Context, client *cosmos.Client, m moment, to string) (*Plan, *archive.Point, *archive.Manifest, error) {
+	point, err := s.point(ctx, m)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	target := defaultTarget(s.name(), point.Latest)
+	if to != "" {
+		if target, err = parseTarget(to, s.container.Database); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	base, source, err := findSource(ctx, s.changes, &point, &s.rules)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	plan := &Plan{Container: s.container.Name(), Declared: s.rules.String(), Point: viewPoint(&point), Source: source}
+	plan.Target, err = planTarget(ctx, client, &point, s.name(), target)
+	plan.Target.Account = client.Host()
+	return plan, &point, base, err
+}

@@ -1,0 +1,200 @@
+package restorer_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cosmos-almanac/almanac/cosmosfake"
+	"github.com/cosmos-almanac/almanac/tests/harness"
+)
+
+// filled is a world with n documents at a point.
+func filled(t *testing.T, n int) (w *world, point string) {
+	w = newWorld(t, shop())
+	for i := range n {
+		key := fmt.Sprintf("c%d", i%5)
+		w.write(`["`+key+`"]`, fmt.Sprintf(`{"id":"p%03d","k":%q,"n":%d.0}`, i, key, i))
+	}
+	return w, w.archive(0)
+}
+
+// isCreation tells a creation of a document in the container.
+func isCreation(r *http.Request, container string) bool {
+	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/colls/"+container+"/docs")
+}
+
+// Every request of the restore, reads and the container's creation included, meets throttling, trouble and lost answers.
+func TestRestoreThroughTrouble(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 150)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(seed, 1))
+	faults := map[int]int{}
+	w.server.SetHook(func(*http.Request) *cosmosfake.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		kind := random.IntN(40)
+		faults[kind]++
+		switch kind {
+		case 0:
+			return &cosmosfake.Fault{Status: 429, Substatus: 3200, Message: "Request rate is large"}
+		case 1:
+			return &cosmosfake.Fault{Drop: cosmosfake.DropAfter}
+		case 2:
+			return &cosmosfake.Fault{Drop: cosmosfake.DropBefore}
+		case 3:
+			return &cosmosfake.Fault{Status: 449}
+		case 4:
+			return &cosmosfake.Fault{Status: 408}
+		}
+		return nil
+	})
+	o := w.run("run", "--at", point, "--to", "shop.copy", "-o", "json", "--restorer-concurrency", "16")
+	w.server.SetHook(nil)
+	o.want(t, 0, `"documents": 150`)
+	sameContents(t, w.contents("copy"), w.contents("products"))
+	for kind := range 5 {
+		if faults[kind] == 0 {
+			t.Errorf("got no fault of kind %d in %v", kind, faults)
+		}
+	}
+}
+
+func TestAnswersOfTheContainersCreationAreLost(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 3)
+	var lost atomic.Int32
+	w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/colls") && lost.Add(1) == 1 {
+			return &cosmosfake.Fault{Drop: cosmosfake.DropAfter}
+		}
+		return nil
+	})
+	w.run("run", "--at", point, "--to", "shop.copy").want(t, 0, "3 documents")
+	if lost.Load() != 2 {
+		t.Errorf("got %d creations of the container, want 2", lost.Load())
+	}
+	sameContents(t, w.contents("copy"), w.contents("products"))
+}
+
+// A restore that is killed, again and again, goes on with the same command.
+func TestRestoreIsKilled(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 120)
+	self, err := os.Executable()
+	w.must(err)
+	for kill := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var created atomic.Int32
+		reached := make(chan struct{})
+		w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+			if isCreation(r, "copy") && created.Add(1) == 30 {
+				close(reached)
+				<-ctx.Done() // in flight while the process is killed
+			}
+			return nil
+		})
+		command := exec.CommandContext(ctx, self, "run", "--at", point, "--to", "shop.copy", "--config", w.config)
+		command.Env = append(os.Environ(), asRestorer+"=1")
+		var output bytes.Buffer
+		command.Stdout, command.Stderr = &output, &output
+		w.must(command.Start())
+		go func() {
+			select {
+			case <-reached:
+				cancel() // kills: CommandContext sends SIGKILL
+			case <-ctx.Done():
+			}
+		}()
+		err := command.Wait()
+		cancel()
+		if err == nil || command.ProcessState.Exited() {
+			t.Fatalf("kill %d: got %v, want a killed process: %s", kill, err, output.String())
+		}
+		if n := len(w.contents("copy")); n == 0 || n == 120 {
+			t.Fatalf("kill %d: got %d documents, want some", kill, n)
+		}
+	}
+	w.server.SetHook(nil)
+	w.run("run", "--at", point, "--to", "shop.copy").want(t, 0, "120 documents", "were there already")
+	sameContents(t, w.contents("copy"), w.contents("products"))
+	w.run("verify", "--at", point, "--to", "shop.copy").want(t, 0)
+}
+
+func TestRestoreIsInterrupted(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 60)
+	ctx, cancel := context.WithCancel(t.Context())
+	var created atomic.Int32
+	w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+		if isCreation(r, "copy") && created.Add(1) == 20 {
+			cancel()
+		}
+		return nil
+	})
+	w.runContext(ctx, "run", "--at", point, "--to", "shop.copy").want(t, 1, "interrupted")
+	w.server.SetHook(nil)
+	w.run("run", "--at", point, "--to", "shop.copy").want(t, 0, "60 documents")
+	sameContents(t, w.contents("copy"), w.contents("products"))
+}
+
+// Somebody writes into the target while it is filled: the restore says so, and overwrites nothing.
+func TestSomebodyElseWrites(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 40)
+	var created atomic.Int32
+	w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+		if isCreation(r, "copy") && created.Add(1) == 1 {
+			err := w.account.Write(context.Background(), harness.Create, harness.Container{Database: "shop", ID: "copy"}, `["c4"]`, []byte(`{"id":"p039","k":"c4","mine":true}`))
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	w.run("run", "--at", point, "--to", "shop.copy", "--restorer-concurrency", "1").want(t, 2, `"p039"`, "another document stands there")
+	w.server.SetHook(nil)
+	if !strings.Contains(strings.Join(w.contents("copy"), ""), `"mine":true`) {
+		t.Error("got the stranger's document overwritten")
+	}
+}
+
+func TestVerifyWaitsForALaggingReplica(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 40)
+	w.run("run", "--at", point, "--to", "shop.copy").want(t, 0)
+	states, err := w.server.Ranges("shop", "copy")
+	w.must(err)
+	for _, s := range states {
+		_, err := w.server.Lag(cosmosfake.Range{Database: "shop", Container: "copy", ID: s.ID}, min(3, s.Newest), 2)
+		w.must(err)
+	}
+	w.run("verify", "--at", point, "--to", "shop.copy").want(t, 0, "equal")
+}
+
+func TestAccountRefuses(t *testing.T) {
+	t.Parallel()
+	w, point := filled(t, 3)
+	w.run("run", "--at", point, "--to", "shop.copy", "--cosmos-key", "YWFhYQ==").want(t, 2, "cosmos.key")
+	w.run("run", "--at", point, "--to", "shop.copy", "--cosmos-key", "?").want(t, 2, "base64")
+	w.run("run", "--at", point, "--to", "shop.copy", "--cosmos-endpoint", "https://127.0.0.1:1/").want(t, 1, "127.0.0.1:1")
+	w.run("run", "--at", point, "--to", "copy").want(t, 2, "want database.container")
+	w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+		if isCreation(r, "copy") {
+			return &cosmosfake.Fault{Status: 403, Message: "Forbidden by the firewall"}
+		}
+		return nil
+	})
+	w.run("run", "--at", point, "--to", "shop.copy").want(t, 2, "403", "firewall")
+}
