@@ -12,8 +12,11 @@
 //     repetition would speak of our own first attempt (COSMOS.md §9). ErrCondition is answered for a refusal by the
 //     service only; every other error is ambiguous. What cannot do harm twice (blocks, reads, lists, deletions, puts
 //     without a condition) is tried a few times.
+//   - Of large puts of one name at the same time, the first to finish discards the blocks of the others, which fail: with a
+//     condition in ErrCondition, without one in an error.
 //   - Memory of a Put is a few blocks, whatever the body's length (INV-9). A body that fails writes nothing.
 //   - A Get that breaks in the middle goes on where it was, and only with the same ETag; a short body is never its end.
+//     Bodies up to blob.MaxConditional are read before Get answers, and read anew when the object was replaced meanwhile.
 //
 // The package imports the SDK alone; UploadBuffer and UploadFile, which drop conditions once they stage blocks, are not
 // used. Accounts with a hierarchical namespace list the names below a folder before those that only begin like it, which
@@ -47,6 +50,9 @@ type Options struct {
 	// Credential is Entra ID's when none of the secrets is set. Default: azidentity.DefaultAzureCredential, that is
 	// environment, workload identity, managed identity, Azure CLI and its kin, in this order.
 	Credential azcore.TokenCredential
+
+	// Transport sends the requests. Default: Go's, which waits 90 s for an answer to begin.
+	Transport policy.Transporter
 
 	// RetryDelay is the wait before the first repetition of what may be repeated; it doubles. Default 250 ms.
 	RetryDelay time.Duration
@@ -85,6 +91,9 @@ func New(at Location, opts Options) (*Store, error) {
 	if opts.BlockBytes <= 0 {
 		opts.BlockBytes = defaultBlock
 	}
+	if opts.Transport == nil {
+		opts.Transport = newTransport()
+	}
 	client, at, err := dial(at, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
@@ -110,7 +119,7 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	}
 	how := container.ClientOptions{ClientOptions: policy.ClientOptions{
 		Telemetry: policy.TelemetryOptions{ApplicationID: "almanac"},
-		Transport: newTransport(),
+		Transport: opts.Transport,
 		Retry:     policy.RetryOptions{MaxRetries: tries - 1, RetryDelay: opts.RetryDelay, MaxRetryDelay: maxRetryDelay},
 	}}
 	switch {

@@ -85,7 +85,7 @@ func (s *Store) answerRemedy(err error, answer *azcore.ResponseError) string {
 			"(a new assignment takes minutes), or give the signature the permissions racwdl"
 	case bloberror.HasCode(err, bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch):
 		return "the account refuses this client: allow its address or network in the account's firewall (Networking), or use a private endpoint; " +
-			"and check the identity's role on the container"
+			"check also the identity's role on the container, and that key or signature belong to this account"
 	case bloberror.HasCode(err, bloberror.AuthenticationFailed, bloberror.InvalidAuthenticationInfo, bloberror.NoAuthenticationInformation):
 		return "the key, signature or token is not accepted: check that it belongs to this account, has not expired or been rotated, and that this machine's clock is right"
 	case answer.ErrorCode == "KeyBasedAuthenticationNotPermitted":
@@ -102,6 +102,8 @@ func (s *Store) answerRemedy(err error, answer *azcore.ResponseError) string {
 		return "the object has snapshots that somebody took: remove them, or keep the object"
 	case bloberror.HasCode(err, bloberror.LeaseIDMissing):
 		return "somebody holds a lease on the object: break it"
+	case bloberror.HasCode(err, bloberror.InvalidBlockList):
+		return "another writer finished an object of this name meanwhile, which discards the parts of all others: write it again"
 	case bloberror.HasCode(err, bloberror.InvalidBlobType, bloberror.InvalidBlobOrBlock, bloberror.InvalidBlockID):
 		return "another program has begun or written an object of this name: remove it, or choose another location"
 	case bloberror.HasCode(err, bloberror.ServerBusy), answer.StatusCode == http.StatusTooManyRequests:

@@ -102,7 +102,7 @@ func (l Location) check() error {
 	if !regexp.MustCompile(`^[a-z0-9]{3,24}$`).MatchString(l.Account) {
 		return fmt.Errorf("account %q is no account's name (3 to 24 lower-case letters and digits)", l.Account)
 	}
-	if !regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`).MatchString(l.Container) || len(l.Container) > 63 {
+	if !regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(l.Container) || len(l.Container) < 3 || len(l.Container) > 63 {
 		return fmt.Errorf("container %q is no container's name (3 to 63 lower-case letters, digits and single hyphens)", l.Container)
 	}
 	if l.Prefix == "" {

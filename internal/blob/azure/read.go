@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,12 +30,37 @@ func (s *Store) Get(ctx context.Context, name string, off, n int64) (io.ReadClos
 	}
 	if n == 0 { // a range of no bytes cannot be asked for
 		info, err := s.stat(ctx, name)
-		return http.NoBody, info, err
+		if err != nil {
+			return nil, blob.Info{}, err
+		}
+		return http.NoBody, info, nil
 	}
+	for attempt := 0; ; attempt++ {
+		stream, info, err := s.download(ctx, name, off, n)
+		if err != nil {
+			return nil, blob.Info{}, err
+		}
+		if stream.left > blob.MaxConditional {
+			return stream, info, nil
+		}
+		data := make([]byte, stream.left)
+		_, err = io.ReadFull(stream, data)
+		if err = errors.Join(err, stream.Close()); err == nil {
+			return io.NopCloser(bytes.NewReader(data)), info, nil
+		}
+		if attempt == resumes || ctx.Err() != nil {
+			return nil, blob.Info{}, err
+		}
+		// Small objects are those that are replaced, and then a body that broke cannot go on: it is read anew.
+	}
+}
+
+// download is one answer, whose body goes on where it breaks as long as the object stays what it is.
+func (s *Store) download(ctx context.Context, name string, off, n int64) (*body, blob.Info, error) {
 	response, err := s.blob(name).DownloadStream(ctx, &azblob.DownloadStreamOptions{Range: azblob.HTTPRange{Offset: off, Count: max(n, 0)}})
 	if bloberror.HasCode(err, bloberror.InvalidRange) { // past the end
 		info, err := s.stat(ctx, name)
-		return http.NoBody, info, err
+		return &body{inner: http.NoBody}, info, err
 	}
 	if err != nil {
 		return nil, blob.Info{}, s.explain("get", name, err)
