@@ -123,7 +123,7 @@ func (c *runCommand) Run(ctx context.Context, env *service.Env) error {
 		x := &execution{
 			reader: client, writer: writer, wait: sleep, content: s.content(point, base),
 			memory: int64(limits.Memory) / 2, spill: limits.Spill, concurrency: limits.Concurrency,
-			progress: env.Err, every: progressInterval,
+			progress: progress{env.Err, progressInterval},
 		}
 		report, err = x.run(ctx, plan)
 		return err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 )
 
 // document is one of a point's content: Key is the canonical JSON array of its partition key, Body the user's bytes.
@@ -51,7 +53,13 @@ type Comparison struct {
 // Same tells whether both sides hold the same documents.
 func (c *Comparison) Same() bool { return c.Missing+c.Extra+c.Different == 0 }
 
-func (c *Comparison) note(kind Kind, key, id []byte, limit int) {
+// listing says which differences are listed, and how many at most; all are counted.
+type listing struct {
+	limit int
+	kinds []Kind
+}
+
+func (c *Comparison) note(kind Kind, key, id []byte, list listing) {
 	switch kind {
 	case Missing:
 		c.Missing++
@@ -60,7 +68,7 @@ func (c *Comparison) note(kind Kind, key, id []byte, limit int) {
 	case Different:
 		c.Different++
 	}
-	if len(c.Differences) < limit {
+	if len(c.Differences) < list.limit && slices.Contains(list.kinds, kind) {
 		c.Differences = append(c.Differences, Difference{Kind: kind, Key: string(key), ID: string(id)})
 	}
 }
@@ -77,7 +85,7 @@ func pairs(ctx context.Context, content documents, survey entries, visit func(*d
 		if err := errors.Join(unlessEOF(derr), unlessEOF(herr)); err != nil {
 			return err
 		}
-		order := 0
+		var order int
 		switch {
 		case derr != nil && herr != nil:
 			return nil
@@ -114,8 +122,8 @@ func unlessEOF(err error) error {
 	return err
 }
 
-// compare holds content against survey and lists at most limit differences.
-func compare(ctx context.Context, content documents, survey entries, limit int) (*Comparison, error) {
+// compare holds content against survey.
+func compare(ctx context.Context, content documents, survey entries, list listing) (*Comparison, error) {
 	c := &Comparison{Differences: []Difference{}}
 	order := ordered{inner: content}
 	err := pairs(ctx, &order, survey, func(doc *document, have *entry) error {
@@ -125,11 +133,11 @@ func compare(ctx context.Context, content documents, survey entries, limit int) 
 		}
 		switch {
 		case have == nil:
-			c.note(Missing, doc.key, doc.id, limit)
+			c.note(Missing, doc.key, doc.id, list)
 		case doc == nil:
-			c.note(Extra, have.key, have.id, limit)
+			c.note(Extra, have.key, have.id, list)
 		case sha256.Sum256(doc.body) != have.hash:
-			c.note(Different, doc.key, doc.id, limit)
+			c.note(Different, doc.key, doc.id, list)
 		default:
 			c.Equal++
 		}
@@ -161,3 +169,19 @@ func (o *ordered) next() (*document, error) {
 }
 
 func (o *ordered) close() error { return o.inner.close() }
+
+// counted tells how many documents came.
+type counted struct {
+	inner documents
+	n     atomic.Int64
+}
+
+func (c *counted) next() (*document, error) {
+	doc, err := c.inner.next()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return doc, err
+}
+
+func (c *counted) close() error { return c.inner.close() }

@@ -55,10 +55,14 @@ func TestCompare(t *testing.T) {
 		{name: "extra", want: []string{"[1] a x"}, have: []string{"[1] a x", "[2] a x"}, limit: 9, counts: "1 1 0 1 0", list: "[{extra [2] a}]"},
 		{name: "extra alone", have: []string{"[1] a x"}, counts: "0 0 0 1 0", list: "[]"},
 		{name: "different", want: []string{"[1] a 1.0"}, have: []string{"[1] a 1"}, limit: 9, counts: "1 0 0 0 1", list: "[{different [1] a}]"},
-		{name: "all kinds", want: []string{"[1] a x", "[1] b y", "[1] d z"}, have: []string{"[1] a x", "[1] b z", "[1] c x"}, limit: 9,
-			counts: "3 1 1 1 1", list: "[{different [1] b} {extra [1] c} {missing [1] d}]"},
-		{name: "a key that is another's beginning", want: []string{`["a"] b x`}, have: []string{`["a"] bb x`}, limit: 9,
-			counts: "1 0 1 1 0", list: `[{missing ["a"] b} {extra ["a"] bb}]`},
+		{
+			name: "all kinds", want: []string{"[1] a x", "[1] b y", "[1] d z"}, have: []string{"[1] a x", "[1] b z", "[1] c x"}, limit: 9,
+			counts: "3 1 1 1 1", list: "[{different [1] b} {extra [1] c} {missing [1] d}]",
+		},
+		{
+			name: "a key that is another's beginning", want: []string{`["a"] b x`}, have: []string{`["a"] bb x`}, limit: 9,
+			counts: "1 0 1 1 0", list: `[{missing ["a"] b} {extra ["a"] bb}]`,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -66,7 +70,7 @@ func TestCompare(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := compare(t.Context(), &list{docs: test.want}, have, test.limit)
+			c, err := compare(t.Context(), &list{docs: test.want}, have, listing{test.limit, []Kind{Missing, Extra, Different}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +104,7 @@ func TestCompareRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := compare(test.ctx, &test.content, have, 0); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := compare(test.ctx, &test.content, have, listing{}); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error that says %s", err, test.want)
 			}
 		})

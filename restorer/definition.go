@@ -47,8 +47,10 @@ func targetDefinition(resource []byte, id string) ([]byte, []Stripped, error) {
 				return nil, nil, fmt.Errorf("read archived definition: changeFeedPolicy: %w", err)
 			}
 			if dropped {
-				stripped = append(stripped, Stripped{"changeFeedPolicy.retentionDuration",
-					"accounts with continuous backup refuse it in a creation; their own retention holds"})
+				stripped = append(stripped, Stripped{
+					"changeFeedPolicy.retentionDuration",
+					"accounts with continuous backup refuse it in a creation; their own retention holds",
+				})
 			}
 			if rest != nil {
 				stay = append(stay, member{m.name, rest})

@@ -11,19 +11,29 @@ func TestTargetDefinition(t *testing.T) {
 	tests := []struct {
 		name, resource, want, stripped string
 	}{
-		{"system properties go",
+		{
+			"system properties go",
 			`{"id":"products",` + key + `,"_rid":"r","_ts":1,"_self":"s","_etag":"\"e\"","_docs":"docs/","_sprocs":"sprocs/","_triggers":"t","_udfs":"u","_conflicts":"c"}`,
-			`{"id":"copy \"2\"",` + key + `}`, "_rid _ts _self _etag _docs _sprocs _triggers _udfs _conflicts"},
-		{"what azcosmos would drop stays, byte for byte",
+			`{"id":"copy \"2\"",` + key + `}`, "_rid _ts _self _etag _docs _sprocs _triggers _udfs _conflicts",
+		},
+		{
+			"what azcosmos would drop stays, byte for byte",
 			`{ "computedProperties" : [ {"name":"x","query":"SELECT VALUE 1.0"} ],"id":"products","geospatialConfig":{"type":"Geography"},"vectorEmbeddingPolicy":{"n":1e3}}`,
-			`{"id":"copy \"2\"","computedProperties":[ {"name":"x","query":"SELECT VALUE 1.0"} ],"geospatialConfig":{"type":"Geography"},"vectorEmbeddingPolicy":{"n":1e3}}`, ""},
-		{"retention of the change feed goes",
+			`{"id":"copy \"2\"","computedProperties":[ {"name":"x","query":"SELECT VALUE 1.0"} ],"geospatialConfig":{"type":"Geography"},"vectorEmbeddingPolicy":{"n":1e3}}`, "",
+		},
+		{
+			"retention of the change feed goes",
 			`{"id":"p","changeFeedPolicy":{"retentionDuration":1440,"other":1}}`,
-			`{"id":"copy \"2\"","changeFeedPolicy":{"other":1}}`, "changeFeedPolicy.retentionDuration"},
-		{"and the policy when it was all",
-			`{"id":"p","changeFeedPolicy":{"retentionDuration":1440}}`, `{"id":"copy \"2\""}`, "changeFeedPolicy.retentionDuration"},
-		{"how the source was made goes",
-			`{"id":"p","restoreParameters":{"a":1},"createMode":"Restore"}`, `{"id":"copy \"2\""}`, "restoreParameters createMode"},
+			`{"id":"copy \"2\"","changeFeedPolicy":{"other":1}}`, "changeFeedPolicy.retentionDuration",
+		},
+		{
+			"and the policy when it was all",
+			`{"id":"p","changeFeedPolicy":{"retentionDuration":1440}}`, `{"id":"copy \"2\""}`, "changeFeedPolicy.retentionDuration",
+		},
+		{
+			"how the source was made goes",
+			`{"id":"p","restoreParameters":{"a":1},"createMode":"Restore"}`, `{"id":"copy \"2\""}`, "restoreParameters createMode",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ type Source struct {
 	Documents int64  `json:"documents"`          // of the snapshot
 	Bytes     int64  `json:"bytes"`              // of the snapshot's files
 	Files     int    `json:"files"`              // of changes, at most
-	Rows      int64  `json:"rows"`               // in those files, of all times
+	Rows      int64  `json:"rows"`               // in those files, of all times, as far as their statistics tell
 }
 
 // TargetState is what stands under the target's name.
@@ -60,6 +60,9 @@ func findSource(ctx context.Context, changes *archive.Changes, point *archive.Po
 	}
 	for _, file := range changes.Files(point.Container) {
 		source.Files++
+		if len(file.Stats) == 0 { // it was rewritten by a program that keeps none
+			continue
+		}
 		var stats struct {
 			NumRecords int64 `json:"numRecords"`
 		}
@@ -89,7 +92,7 @@ func planTarget(ctx context.Context, reader Reader, point *archive.Point, source
 	if plan.OtherSettings, err = checkDefinition(definition, there); err != nil {
 		return plan, err
 	}
-	empty, err := (&surveyor{reader, sleep}).isEmpty(ctx, there)
+	empty, err := (&surveyor{reader: reader, wait: sleep}).isEmpty(ctx, there)
 	plan.State = TargetNotEmpty
 	if empty {
 		plan.State = TargetEmpty

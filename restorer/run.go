@@ -61,11 +61,10 @@ type execution struct {
 	writer      Writer
 	wait        func(ctx context.Context, d time.Duration) error
 	content     content
-	memory      int64
+	memory      int64 // of the survey and of what is in flight
 	spill       string
 	concurrency int
-	progress    io.Writer // plain lines
-	every       time.Duration
+	progress    progress
 
 	counts counts
 }
@@ -101,20 +100,20 @@ func (c *counts) units() float64 {
 const listed = 5
 
 // run makes the target and fills it. It writes nothing when the target holds a document that it would not write itself.
-func (x *execution) run(ctx context.Context, plan *Plan) (*Report, error) {
+func (x *execution) run(ctx context.Context, plan *Plan) (report *Report, err error) {
 	started := time.Now()
 	target, other, state, err := x.prepare(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
-	there := newSurvey(x.memory, x.spill)
-	defer there.close() // what is left behind are files without names
+	there := newSurvey(x.memory/2, x.spill)
+	defer func() { err = errors.Join(err, there.close()) }()
 	if state != TargetAbsent {
-		if err := (&surveyor{x.reader, x.wait}).survey(ctx, target, there); err != nil {
+		if err := (&surveyor{x.reader, x.wait, x.progress}).survey(ctx, target, there); err != nil {
 			return nil, err
 		}
 	}
-	if there.count > 0 {
+	if there.count.Load() > 0 {
 		if err := x.refuseStrangers(ctx, plan, there); err != nil {
 			return nil, err
 		}
@@ -181,7 +180,7 @@ func checkDefinition(definition []byte, target *cosmos.Container) (other []strin
 
 // refuseStrangers lets only documents stand in the target that the run would write (INV-7).
 func (x *execution) refuseStrangers(ctx context.Context, plan *Plan, there *survey) error {
-	c, err := compareSurvey(ctx, x.content, there, listed)
+	c, err := compareSurvey(ctx, x.content, there, listing{listed, []Kind{Extra, Different}}, x.progress)
 	if err != nil {
 		return err
 	}
@@ -190,19 +189,13 @@ func (x *execution) refuseStrangers(ctx context.Context, plan *Plan, there *surv
 	}
 	var names []string
 	for _, d := range c.Differences {
-		if d.Kind != Missing {
-			names = append(names, fmt.Sprintf("%s %q (%s)", d.Key, d.ID, d.Kind))
-		}
+		names = append(names, fmt.Sprintf("%s %q (%s)", d.Key, d.ID, d.Kind))
 	}
-	text := ""
-	if len(names) > 0 {
-		text = ", such as " + strings.Join(names, ", ")
-	}
-	return usage("target %s is not empty: %d documents in it are not those of point %s%s; nothing was written; give another name by --to",
-		plan.Target.Name, c.Extra+c.Different, plan.Point.Name, text)
+	return usage("target %s is not empty: %d documents in it are not those of point %s, such as %s; nothing was written; give another name by --to",
+		plan.Target.Name, c.Extra+c.Different, plan.Point.Name, strings.Join(names, ", "))
 }
 
-func compareSurvey(ctx context.Context, content content, there *survey, limit int) (*Comparison, error) {
+func compareSurvey(ctx context.Context, content content, there *survey, list listing, progress progress) (*Comparison, error) {
 	docs, err := content(ctx)
 	if err != nil {
 		return nil, err
@@ -211,12 +204,17 @@ func compareSurvey(ctx context.Context, content content, there *survey, limit in
 	if err != nil {
 		return nil, errors.Join(err, docs.close())
 	}
-	c, err := compare(ctx, docs, have, limit)
+	done := counted{inner: docs}
+	stop := progress.tell(func(time.Duration) string {
+		return fmt.Sprintf("compared %s of the point", plural(done.n.Load(), "document", "documents"))
+	})
+	c, err := compare(ctx, &done, have, list)
+	stop()
 	return c, errors.Join(err, docs.close())
 }
 
-// inFlight bounds the documents that wait for the service, in bytes (INV-9).
-const inFlight = 64 << 20
+// leastInFlight is the room for documents that wait for the service when memory is short: a few of the largest.
+const leastInFlight = 8 << 20
 
 // fill writes what is not there yet.
 func (x *execution) fill(ctx context.Context, target cosmos.ContainerRef, there *survey) error {
@@ -228,11 +226,10 @@ func (x *execution) fill(ctx context.Context, target cosmos.ContainerRef, there 
 	if err != nil {
 		return errors.Join(err, docs.close())
 	}
-	stop := x.tellProgress()
-	defer stop()
+	defer x.progress.tell(x.counts.line)()
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(x.concurrency)
-	room := semaphore.NewWeighted(inFlight)
+	room := semaphore.NewWeighted(max(x.memory/2, leastInFlight)) // bytes (INV-9)
 	err = pairs(working, docs, have, func(doc *document, standing *entry) error {
 		switch {
 		case doc == nil:
@@ -241,13 +238,13 @@ func (x *execution) fill(ctx context.Context, target cosmos.ContainerRef, there 
 			x.counts.add(cosmos.Written{Existed: true}, len(doc.body))
 			return nil
 		}
-		size := int64(len(doc.body))
-		if err := room.Acquire(working, min(size, inFlight)); err != nil {
+		size := min(int64(len(doc.body)), leastInFlight)
+		if err := room.Acquire(working, size); err != nil {
 			return err
 		}
 		item := cosmos.Item{Key: bytes.Clone(doc.key), ID: bytes.Clone(doc.id), Body: bytes.Clone(doc.body)}
 		group.Go(func() error {
-			defer room.Release(min(size, inFlight))
+			defer room.Release(size)
 			written, err := x.writer.CreateItem(working, target, item)
 			if err == nil {
 				x.counts.add(written, len(item.Body))
@@ -260,29 +257,6 @@ func (x *execution) fill(ctx context.Context, target cosmos.ContainerRef, there 
 		err = failed
 	}
 	return errors.Join(err, docs.close())
-}
-
-// tellProgress prints a line now and then until stop is called.
-func (x *execution) tellProgress() (stop func()) {
-	ticker := time.NewTicker(x.every)
-	done, ended := make(chan struct{}), make(chan struct{})
-	started := time.Now()
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				_, _ = fmt.Fprintln(x.progress, x.counts.line(time.Since(started))) // nobody to tell
-			}
-		}
-	}()
-	return func() {
-		ticker.Stop()
-		close(done)
-		<-ended
-	}
 }
 
 func (c *counts) line(elapsed time.Duration) string {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -45,7 +46,7 @@ type survey struct {
 	index  []int64      // where the entries in the arena begin
 	levels [][]*os.File // of each level less than fanIn runs; a run of level n+1 was fanIn of level n
 	size   map[*os.File]int64
-	count  int64 // entries added
+	count  atomic.Int64 // entries added; may be read meanwhile
 }
 
 // newSurvey makes one that holds about memory bytes; folder is for spilled runs.
@@ -58,7 +59,7 @@ func (s *survey) add(key, id []byte, lsn schemas.LSN, body []byte) error {
 	s.index = append(s.index, int64(len(s.arena)))
 	e := entry{key: key, id: id, lsn: lsn, hash: sha256.Sum256(body)}
 	s.arena = e.append(s.arena)
-	s.count++
+	s.count.Add(1)
 	if len(s.arena)+8*len(s.index) < s.limit {
 		return nil
 	}

@@ -94,8 +94,9 @@ const (
 
 // surveyor reads what stands in a container.
 type surveyor struct {
-	reader Reader
-	wait   func(ctx context.Context, d time.Duration) error
+	reader   Reader
+	wait     func(ctx context.Context, d time.Duration) error
+	progress progress
 }
 
 // survey reads all documents of the container through its change feed from the beginning, range by range.
@@ -104,6 +105,9 @@ func (s *surveyor) survey(ctx context.Context, container *cosmos.Container, into
 	if err != nil {
 		return err
 	}
+	defer s.progress.tell(func(time.Duration) string {
+		return fmt.Sprintf("read %s of target %s", plural(into.count.Load(), "document", "documents"), container)
+	})()
 	reading := make([]rangeReading, len(ranges))
 	for pass := range 1 + confirmations {
 		if pass > 0 {

@@ -88,3 +88,35 @@ func offsetsText(o schemas.Offsets) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// progress is where a line is printed now and then; its zero value prints none.
+type progress struct {
+	out   io.Writer
+	every time.Duration
+}
+
+// tell prints line each time until stop is called.
+func (p progress) tell(line func(elapsed time.Duration) string) (stop func()) {
+	if p.out == nil {
+		return func() {}
+	}
+	ticker := time.NewTicker(p.every)
+	done, ended := make(chan struct{}), make(chan struct{})
+	started := time.Now()
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				_, _ = fmt.Fprintln(p.out, line(time.Since(started))) // nobody to tell
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(done)
+		<-ended
+	}
+}

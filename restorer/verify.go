@@ -32,11 +32,12 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 	}
 	limits := s.env.Config.Restorer
 	there := newSurvey(int64(limits.Memory)/2, limits.Spill)
-	err = (&surveyor{reader, sleep}).survey(ctx, container, there)
+	told := progress{s.env.Err, progressInterval}
+	err = (&surveyor{reader, sleep, told}).survey(ctx, container, there)
 	var c *Comparison
 	if err == nil {
 		err = s.withBase(base, func(base *archive.Manifest) error {
-			c, err = compareSurvey(ctx, s.content(point, base), there, limit)
+			c, err = compareSurvey(ctx, s.content(point, base), there, listing{limit, []Kind{Missing, Extra, Different}}, told)
 			return err
 		})
 	}

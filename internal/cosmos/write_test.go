@@ -41,8 +41,10 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	next := a.script[0]
 	a.script = a.script[1:]
-	a.requests = append(a.requests, strings.Join([]string{r.Method, r.URL.EscapedPath(),
-		r.Header.Get("x-ms-documentdb-partitionkey"), string(body)}, " "))
+	a.requests = append(a.requests, strings.Join([]string{
+		r.Method, r.URL.EscapedPath(),
+		r.Header.Get("x-ms-documentdb-partitionkey"), string(body),
+	}, " "))
 	if next.drop {
 		panic(http.ErrAbortHandler)
 	}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ const fanLimit = 256
 // passes merges sources into runs until those that are left fit into memory together.
 type passes struct {
 	memory    int64
+	fan       int // default fanLimit
 	spill     *spill
 	container string
 	keep      bool // every row, not one per order (History)
@@ -21,17 +23,21 @@ type passes struct {
 // reduce takes the smallest sources first, so that little is written twice. It answers sources that fit, and leaves them
 // as they are when they fit already.
 func (p *passes) reduce(ctx context.Context, sources []source) ([]source, error) {
-	slices.SortStableFunc(sources, func(a, b source) int { return int(min(max(a.size-b.size, -1), 1)) })
+	fan := p.fan
+	if fan < 2 {
+		fan = fanLimit
+	}
+	slices.SortStableFunc(sources, bySize)
 	for {
 		total := int64(0)
 		for _, s := range sources {
 			total += s.cost
 		}
-		if len(sources) < 2 || total <= p.memory && len(sources) <= fanLimit {
+		if len(sources) < 2 || total <= p.memory && len(sources) <= fan {
 			return sources, nil
 		}
 		n, cost := 0, int64(runCost)
-		for n < len(sources) && n < fanLimit && (n < 2 || cost+sources[n].cost <= p.memory) {
+		for n < len(sources) && n < fan && (n < 2 || cost+sources[n].cost <= p.memory) {
 			cost += sources[n].cost
 			n++
 		}
@@ -40,13 +46,15 @@ func (p *passes) reduce(ctx context.Context, sources []source) ([]source, error)
 			return nil, err
 		}
 		sources = slices.Delete(sources, 0, n)
-		at, _ := slices.BinarySearchFunc(sources, run, func(a, b source) int { return int(min(max(a.size-b.size, -1), 1)) })
+		at, _ := slices.BinarySearchFunc(sources, run, bySize)
 		sources = slices.Insert(sources, at, run)
 		if len(sources) == 1 {
 			return sources, nil
 		}
 	}
 }
+
+func bySize(a, b source) int { return cmp.Compare(a.size, b.size) }
 
 // merge writes one run. Of every document it keeps one entry per order, because two runs may contradict each other in any
 // of them, but only the greatest with its document.

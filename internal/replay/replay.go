@@ -20,6 +20,8 @@ type Options struct {
 	To      *archive.Key      // nil: to the last document; inclusive
 	Memory  int64             // limit of the buffers in bytes; default 256 MiB, at least MemoryLeast
 	Spill   string            // folder of runs; default the system's for temporary files
+
+	fan int // sources of one merge at most, for tests of passes; default fanLimit
 }
 
 // Limits of memory in bytes.
@@ -77,7 +79,7 @@ func (it *Iterator) open(ctx context.Context, opts *Options) error {
 			memory = max(memory-base.cost, memory/2)
 		}
 	}
-	p := passes{memory: memory, spill: it.spill, container: opts.Point.Container}
+	p := passes{memory: memory, fan: opts.fan, spill: it.spill, container: opts.Point.Container}
 	if sources, err = p.reduce(ctx, sources); err != nil {
 		return err
 	}

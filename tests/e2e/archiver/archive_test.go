@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/archiver"
+	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/fault"
 	"github.com/cosmos-almanac/almanac/internal/delta"
@@ -118,6 +119,39 @@ func TestPausedArchiver(t *testing.T) {
 	w.waitArchived()
 	if err := errors.Join(zombie.stop(), healthy.stop()); err != nil {
 		t.Errorf("got %v want clean ends", err)
+	}
+	w.check()
+}
+
+// TestPartOfAFlushIsLost: of the partitions that a paused archiver is about to commit, another one has been given half,
+// and was first. The other half still gets committed by the flush that was paused.
+func TestPartOfAFlushIsLost(t *testing.T) {
+	w := newWorld(t)
+	w.sendChanges(80)
+	reached, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	paused := fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
+		if op.Kind == fault.Put && strings.Contains(op.Name, "_delta_log") {
+			once.Do(func() {
+				close(reached)
+				<-release
+			})
+		}
+		return fault.None
+	})
+	w.run(paused)
+	<-reached
+	w.run(w.store)
+	w.eventually("half of the partitions are archived by the second", func() bool { return len(w.changes().Offsets()) == partitions/2 })
+	version := w.changes().Snapshot.Version
+	close(release)
+	w.waitArchived()
+	next, err := delta.LoadAt(t.Context(), w.changes().Store(), version+1, delta.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(archive.ArchivedOffsets(next, w.uuid)); got != partitions {
+		t.Errorf("got %d partitions in the version after want all %d, by one flush", got, partitions)
 	}
 	w.check()
 }

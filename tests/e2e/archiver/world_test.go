@@ -30,7 +30,7 @@ import (
 const (
 	topicName  = "cosmos.shop.orders"
 	partitions = 4
-	patience   = 30 * time.Second
+	patience   = 15 * time.Second
 )
 
 // world is a Kafka with one topic, an archive, and what was sent.

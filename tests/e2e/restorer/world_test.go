@@ -43,7 +43,7 @@ const (
 
 // world is an account, a container in it, and its archive.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	server    *cosmosfake.Server
 	account   *harness.Account
 	client    *cosmos.Client
@@ -71,7 +71,7 @@ type reader struct {
 }
 
 // newWorld makes an account with the container and an archive that knows it.
-func newWorld(t *testing.T, container harness.Container) *world {
+func newWorld(t testing.TB, container harness.Container) *world {
 	t.Helper()
 	w := &world{t: t, container: container, folder: t.TempDir(), basis: schemas.BasisComplete, rows: map[string][]archive.Row{}}
 	var err error
@@ -316,7 +316,7 @@ func (w *world) replaceConfig(old, with string) {
 }
 
 // want fails the test unless the command ended so and said all of these words.
-func (o outcome) want(t *testing.T, code int, words ...string) {
+func (o outcome) want(t testing.TB, code int, words ...string) {
 	t.Helper()
 	if o.code != code {
 		t.Fatalf("got exit code %d, want %d\n%s%s", o.code, code, o.out, o.err)
