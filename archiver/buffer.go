@@ -170,6 +170,14 @@ func (b *buffer) row(at uint32, r *archive.Row) {
 	}
 }
 
+// weight is the room that rows take.
+func (b *buffer) weight(refs []ref) (n int64) {
+	for _, r := range refs {
+		n += int64(binary.LittleEndian.Uint32(b.arena[r.at:]))
+	}
+	return n
+}
+
 // partition is the topic partition of a row.
 func (b *buffer) partition(r ref) int32 { return int32(binary.LittleEndian.Uint32(b.arena[r.at+4:])) }
 

@@ -245,11 +245,11 @@ func uploadChangeFile(
 
 // encode writes the rows that belong to the spans.
 func (f *flush) encode(out *bytes.Buffer, refs []ref) (archive.FileStats, error) {
-	w, err := archive.NewFileWriter(out, schemas.ChangeColumns())
+	b := f.a.buffer
+	w, err := archive.NewFileWriterFor(out, schemas.ChangeColumns(), b.weight(refs))
 	if err != nil {
 		return archive.FileStats{}, err
 	}
-	b := f.a.buffer
 	var row archive.Row
 	for _, r := range refs {
 		number := b.partition(r)

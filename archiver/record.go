@@ -19,7 +19,6 @@ type decoder struct {
 	row       archive.Row
 	container []byte
 	epk       []byte
-	name      []byte
 	claim     *schemas.ClaimCheck // set when the document still has to be fetched
 }
 

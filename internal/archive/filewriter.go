@@ -18,8 +18,9 @@ const (
 	rowGroupRows  = 32_768
 	rowGroupBytes = 32 << 20 // raw
 	pageBytes     = 1 << 20
-	boundBytes    = 128 // of a page's smallest and greatest value
-	bloomBits     = 10  // per value: 1 % false positives
+	pageLeast     = 16 << 10 // of small files
+	boundBytes    = 128      // of a page's smallest and greatest value
+	bloomBits     = 10       // per value: 1 % false positives
 	batchRows     = 64
 	batchBytes    = 256 << 10
 )
@@ -28,25 +29,32 @@ const (
 // no file. A FileWriter is for one file and one goroutine.
 type FileWriter struct {
 	out     *countingWriter
-	file    *parquet.Writer
+	file    *parquet.GenericWriter[any]
 	fields  []field
 	columns []*parquet.ColumnWriter
 	stats   FileStats
 
-	values    [][]parquet.Value // the batch, per column
-	arena     []byte            // text of the batch
-	pending   int
-	groupRows int64
-	groupRaw  int64
-	last      Row // the previous row's place, to prove the order
+	values     [][]parquet.Value // the batch, per column
+	arena      []byte            // text of the batch; values point into it
+	batchBytes int64
+	pending    int
+	groupRows  int64
+	groupRaw   int64
+	last       Row // the previous row's place, to prove the order
 }
 
 // NewFileWriter begins a file with these columns (schemas.ChangeColumns, schemas.StateColumns), which stand in it in this
-// order. A new parquet.Writer per file, because in parquet-go v0.32.0 a Reset makes all sorting columns of the footer
+// order. A new writer per file, because in parquet-go v0.32.0 a Reset makes all sorting columns of the footer
 // point at column 0.
 func NewFileWriter(w io.Writer, columns []schemas.Column) (*FileWriter, error) {
+	return NewFileWriterFor(w, columns, rowGroupBytes)
+}
+
+// NewFileWriterFor is NewFileWriter for about so many bytes of rows (Row.Size): a small file is made with small buffers.
+// What it holds is the same, but that a file which gets larger than that has smaller pages.
+func NewFileWriterFor(w io.Writer, columns []schemas.Column, raw int64) (*FileWriter, error) {
 	out := &countingWriter{out: w}
-	f := &FileWriter{out: out, stats: FileStats{Fingerprint: NewFingerprint()}}
+	f := &FileWriter{out: out, batchBytes: min(max(raw, pageLeast), batchBytes), stats: FileStats{Fingerprint: NewFingerprint()}}
 	for _, c := range columns {
 		known, ok := fieldOf(c.Name)
 		if !ok {
@@ -55,11 +63,11 @@ func NewFileWriter(w io.Writer, columns []schemas.Column) (*FileWriter, error) {
 		f.fields = append(f.fields, known)
 		f.stats.columns.set |= 1 << known
 	}
-	options, err := fileOptions(columns)
+	options, err := fileOptions(columns, int(min(max(raw, pageLeast), pageBytes)))
 	if err != nil {
 		return nil, err
 	}
-	f.file = parquet.NewWriter(out, options...)
+	f.file = parquet.NewGenericWriter[any](out, options...)
 	f.columns = f.file.ColumnWriters()
 	f.values = make([][]parquet.Value, len(f.fields))
 	for i := range f.values {
@@ -82,7 +90,7 @@ func (f *FileWriter) Write(r *Row) error {
 			return err
 		}
 	}
-	if f.pending > 0 && (f.pending == batchRows || int64(len(f.arena))+size > batchBytes) {
+	if f.pending > 0 && (f.pending == batchRows || int64(len(f.arena))+size > f.batchBytes) {
 		if err := f.flushBatch(); err != nil {
 			return err
 		}
@@ -97,7 +105,7 @@ func (f *FileWriter) Write(r *Row) error {
 // batch copies the row into the batch. The arena grows before any value points into it.
 func (f *FileWriter) batch(r *Row, size int64) {
 	if f.pending == 0 {
-		f.arena = slices.Grow(f.arena[:0], int(max(size, batchBytes)))
+		f.arena = slices.Grow(f.arena[:0], int(max(size, f.batchBytes)))
 	}
 	for i, c := range f.fields {
 		mark := len(f.arena)
@@ -173,7 +181,7 @@ func (f *FileWriter) Close() (FileStats, error) {
 }
 
 // fileOptions are all options of Almanac's files; nothing else decides about their bytes.
-func fileOptions(columns []schemas.Column) ([]parquet.WriterOption, error) {
+func fileOptions(columns []schemas.Column, page int) ([]parquet.WriterOption, error) {
 	group := make(parquet.Group, len(columns))
 	names := make([]string, len(columns))
 	for i, c := range columns {
@@ -192,7 +200,7 @@ func fileOptions(columns []schemas.Column) ([]parquet.WriterOption, error) {
 		parquet.CreatedBy("almanac", "1", "parquet-go"),
 		parquet.DataPageVersion(1),
 		parquet.DataPageStatistics(false), // the page index and the footer hold them
-		parquet.PageBufferSize(pageBytes),
+		parquet.PageBufferSize(page),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
 		parquet.ColumnIndexSizeLimit(func([]string) int { return boundBytes }),
 		parquet.SkipPageBounds(fieldDocument.name()),
@@ -207,6 +215,9 @@ func columnNode(c schemas.Column) (parquet.Node, error) {
 	switch c.Type {
 	case schemas.StringColumn:
 		node = parquet.String()
+		if c.Name == fieldDocument.name() || c.Name == fieldETag.name() {
+			node = parquet.Leaf(unboundedText{node.Type()})
+		}
 	case schemas.LongColumn:
 		node = parquet.Int(64)
 	case schemas.IntegerColumn:

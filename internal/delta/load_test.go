@@ -65,7 +65,9 @@ func TestLoadFinds(t *testing.T) {
 		"hint without a version": func(t *testing.T, s blob.Store) { write(t, s, hintName, `{}`) },
 		"hint to nothing":        func(t *testing.T, s blob.Store) { write(t, s, hintName, `{"version":77,"size":1}`) },
 		"stale hint":             func(t *testing.T, s blob.Store) { write(t, s, hintName, `{"version":10,"size":1}`) },
-		"foreign hint":           func(t *testing.T, s blob.Store) { write(t, s, hintName, `{"version":40,"size":1,"checksum":"x","v2":{"a":[1]}}`) },
+		"foreign hint": func(t *testing.T, s blob.Store) {
+			write(t, s, hintName, `{"version":40,"size":1,"checksum":"x","v2":{"a":[1]}}`)
+		},
 		"no checkpoint": func(t *testing.T, s blob.Store) {
 			remove(t, s, checkpointName(10), checkpointName(20), checkpointName(30), checkpointName(40))
 		},
@@ -212,7 +214,9 @@ func TestCheckpointsChangeNothing(t *testing.T) {
 			s := grow(t, store, 1, opts)
 			for range 60 {
 				now = now.Add(time.Duration(random.IntN(24)) * time.Hour) // tombstones grow old as well
-				s = mustCommit(t, store, s, func(_ context.Context, below *Snapshot) (Actions, error) { return randomActions(random, below, now), nil }, opts)
+				s = mustCommit(t, store, s, func(_ context.Context, below *Snapshot) (Actions, error) {
+					return randomActions(random, below, now), nil
+				}, opts)
 			}
 			through, err := Load(t.Context(), store, Options{})
 			if err != nil {
