@@ -1,25 +1,41 @@
 package schemas
 
 import (
-	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // The functions of this file name objects, slash separated and relative to a root: seeds, checkpoints and large/
 // stand below the producer's root, everything else below the archive's.
 
+// Folder writes any name as one path segment: every byte but ASCII letters, digits, `.`, `_` and `-` becomes `@` and two
+// upper-case hexadecimal digits. Readers of Delta tables undo a percent sign in a table's path once too often, some write a
+// tilde as one, Hadoop takes what stands before a colon for a scheme, and readers of Parquet by glob take `a=b` for a column.
+func Folder(name string) string {
+	const plain, hex = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
+	var out strings.Builder
+	for i := range len(name) {
+		if c := name[i]; strings.IndexByte(plain, c) >= 0 {
+			out.WriteByte(c)
+		} else {
+			out.WriteString(string([]byte{'@', hex[c>>4], hex[c&15]}))
+		}
+	}
+	return out.String()
+}
+
 // TopicFile is the identity of a topic (Topic).
 func TopicFile(topic string) string { return topic + "/topic.json" }
 
 // SeedFile is a container's seed.
 func SeedFile(topic, container string) string {
-	return topic + "/seeds/" + url.PathEscape(container) + ".json"
+	return topic + "/seeds/" + Folder(container) + ".json"
 }
 
 // CheckpointPrefix is the folder of a container's checkpoints.
 func CheckpointPrefix(topic, container string) string {
-	return topic + "/checkpoints/" + url.PathEscape(container) + "/"
+	return topic + "/checkpoints/" + Folder(container) + "/"
 }
 
 // CheckpointFile is the checkpoint of one range.
@@ -45,7 +61,7 @@ func HaltFile(topic string, partition int32) string {
 
 // ContainerPrefix is the folder of one incarnation of a container: state/ and snapshots/.
 func ContainerPrefix(topic, container, incarnation string) string {
-	return topic + "/containers/" + url.PathEscape(container) + "/" + url.PathEscape(incarnation) + "/"
+	return topic + "/containers/" + Folder(container) + "/" + Folder(incarnation) + "/"
 }
 
 // StatePrefix is the root of the Delta table with the content at the newest snapshot.
