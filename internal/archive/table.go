@@ -155,5 +155,8 @@ func ChangeFile(container string, now time.Time, id schemas.UUID) (path string, 
 	return path, map[string]string{"container": container, "date": date}
 }
 
-// escapeValue writes a partition value as a folder's name.
-func escapeValue(value string) string { return url.PathEscape(value) }
+// escapeValue writes a partition value as a folder's name, as Hive does and more: Polars reads values from the path, where a
+// second `=` ends them, and Hadoop takes what stands before a colon for a scheme.
+func escapeValue(value string) string {
+	return strings.NewReplacer("+", "%20", "~", "%7E", "*", "%2A").Replace(url.QueryEscape(value))
+}
