@@ -9,7 +9,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
-	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	blobopen "github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/service"
@@ -40,7 +40,7 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, err
 	}
 	root := env.Config.Archive.Root
-	store, err := dir.New(root, dir.Options{})
+	store, err := blobopen.Root(root, env.Config.Archive)
 	if err != nil {
 		return nil, fmt.Errorf("archive.root: %w", err)
 	}

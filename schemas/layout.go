@@ -3,8 +3,8 @@ package schemas
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -71,12 +71,23 @@ const ControlContainer = "_almanac"
 // segmentLimit bounds a container's name in an object's name; a store takes 255 bytes per segment.
 const segmentLimit = 200
 
-// segment writes a name as one segment of an object's name. A name that is too long is cut, and told apart by a hash.
+// segment writes a name as one segment of an object's name: every byte but ASCII letters, digits, `.`, `_` and `-` is `@` and
+// two upper-case hexadecimal digits. Readers of Delta tables undo a percent sign in a table's path once too often, some write a
+// tilde as one, Hadoop takes what stands before a colon for a scheme, and readers of Parquet by glob take `a=b` for a column.
+// A name that is then too long is cut, and told apart by a hash.
 func segment(name string) string {
-	escaped := url.PathEscape(name)
+	const plain, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
+	escaped := make([]byte, 0, len(name))
+	for i := range len(name) {
+		if c := name[i]; strings.IndexByte(plain, c) >= 0 {
+			escaped = append(escaped, c)
+		} else {
+			escaped = append(escaped, '@', digits[c>>4], digits[c&15])
+		}
+	}
 	if len(escaped) <= segmentLimit {
-		return escaped
+		return string(escaped)
 	}
 	sum := sha256.Sum256([]byte(name))
-	return escaped[:segmentLimit-17] + "~" + hex.EncodeToString(sum[:8])
+	return string(escaped[:segmentLimit-17]) + "_" + hex.EncodeToString(sum[:8])
 }

@@ -161,10 +161,11 @@ func ChangeFile(container string, now time.Time, id schemas.UUID) (path string, 
 // longestValue bounds a partition value in a path; a store takes 255 bytes per segment.
 const longestValue = 200
 
-// escapeValue writes a partition value as a part of a folder's name. Names that are too long are cut and told apart by a
-// hash: readers take the value from the log, never from the path.
+// escapeValue writes a partition value as a part of a folder's name: as Hive does and more, because Polars takes values from
+// the path, where a second `=` ends them, and Hadoop takes what stands before a colon for a scheme. Names that are too long
+// are cut and told apart by a hash: all other readers take the value from the log.
 func escapeValue(value string) string {
-	escaped := url.PathEscape(value)
+	escaped := strings.NewReplacer("+", "%20", "~", "%7E").Replace(url.QueryEscape(value))
 	if len(escaped) <= longestValue {
 		return escaped
 	}
@@ -176,5 +177,5 @@ func escapeValue(value string) string {
 			break
 		}
 	}
-	return escaped[:cut] + "~" + hex.EncodeToString(sum[:8])
+	return escaped[:cut] + "_" + hex.EncodeToString(sum[:8])
 }

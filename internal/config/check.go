@@ -167,6 +167,7 @@ func (l *loader) check() {
 	if _, _, err := net.SplitHostPort(c.Service.Listen); c.Service.Listen != "" && err != nil {
 		l.reject("service.listen", "%q is no address, want host:port or :port", c.Service.Listen)
 	}
+	l.checkRoots()
 	for _, group := range []struct{ path, value string }{{"producer.group", c.Producer.Group}, {"archiver.group", c.Archiver.Group}} {
 		if group.value == "" {
 			l.reject(group.path, "a consumer group needs a name")
@@ -187,6 +188,33 @@ func (l *loader) check() {
 		}
 	}
 	l.checkContainers()
+}
+
+// checkRoots keeps secrets out of what is printed, and one secret from being
+// used while its owner thinks of another. What a root means is blob/open's.
+func (l *loader) checkRoots() {
+	c := l.cfg
+	for _, root := range []struct{ path, value string }{{"archive.root", c.Archive.Root}, {"producer.root", c.Producer.Root}} {
+		if root.path == "producer.root" && root.value == c.Archive.Root {
+			continue // its default
+		}
+		if scheme, rest, ok := strings.Cut(root.value, "://"); ok && scheme != "file" && strings.ContainsAny(rest, "?@") {
+			l.reject(root.path, "holds a query or a user; a root is printed, so a shared access signature goes into archive.sas")
+		}
+	}
+	given := ""
+	for _, secret := range []struct {
+		path  string
+		value Secret
+	}{{"archive.connection_string", c.Archive.ConnectionString}, {"archive.account_key", c.Archive.AccountKey}, {"archive.sas", c.Archive.SAS}} {
+		if !secret.value.IsSet() {
+			continue
+		}
+		if given != "" {
+			l.reject(secret.path, "%s is set too; keep one of them, or none to use Entra ID", given)
+		}
+		given = secret.path
+	}
 }
 
 // reject reports a problem of a setting at its origin.

@@ -111,13 +111,18 @@ const (
 )
 
 // Archive is the storage that holds the history.
+//
+// The secrets are for Azure Blob Storage, at most one of them; with none, Entra ID is asked. They serve producer.root too.
 type Archive struct {
-	Root string `yaml:"root" help:"Folder of the archive."`
+	Root             string `yaml:"root" help:"Where the archive lies: a folder, az://account/container/prefix, or https://account.blob.core.windows.net/container/prefix."`
+	ConnectionString Secret `yaml:"connection_string" help:"Connection string of the storage account: a string, {env: NAME} or {file: PATH}."`
+	AccountKey       Secret `yaml:"account_key" help:"Access key of the storage account: a string, {env: NAME} or {file: PATH}."`
+	SAS              Secret `yaml:"sas" help:"Shared access signature, without the URL before it: a string, {env: NAME} or {file: PATH}."`
 }
 
 // Producer reads change feeds and publishes them.
 type Producer struct {
-	Root                   string        `yaml:"root" help:"Folder of checkpoints, seeds and large documents; default: archive.root."`
+	Root                   string        `yaml:"root" help:"Where checkpoints, seeds and large documents lie, in a form of archive.root, which is the default."`
 	Group                  string        `yaml:"group" default:"almanac-producer" help:"Prefix of the consumer group; the group of a topic is <group>.<topic>."`
 	PollInterval           time.Duration `yaml:"poll_interval" default:"1s" min:"1ms" max:"10m" help:"Wait after a poll that found nothing new."`
 	PageSize               int           `yaml:"page_size" default:"1000" min:"1" max:"10000" help:"Documents asked for per page (a hint to the service)."`

@@ -53,7 +53,8 @@ kafka:
     user: sky
     password: s3cr3t
 archive:
-  root: /archive
+  root: az://sky/archive/night
+  sas: sig=s3cr3t
 producer:
   group: p
   poll_interval: 100ms
@@ -102,12 +103,12 @@ containers:
 			TLS:  config.KafkaTLS{Enabled: true, CAFile: "kafka.pem", CertFile: "client.pem", KeyFile: "client.key"},
 			SASL: config.KafkaSASL{Mechanism: config.Plain, User: "sky", Password: config.NewSecret("s3cr3t")},
 		},
-		Archive:   config.Archive{Root: "/archive"},
+		Archive:   config.Archive{Root: "az://sky/archive/night", SAS: config.NewSecret("sig=s3cr3t")},
 		Compactor: config.Compactor{Memory: 64 << 20, SnapshotInterval: 2 * time.Hour, Spill: "/spill/c"},
 		Restorer:  config.Restorer{Memory: 32 << 20, Spill: "/spill/r", Concurrency: 3},
 		Archiver:  config.Archiver{Group: "a", FlushInterval: 8 * time.Second, FlushBytes: 1 << 20, ControlCommitInterval: 9 * time.Second},
 		Producer: config.Producer{
-			Root: "/archive", Group: "p", PollInterval: 100 * time.Millisecond, PageSize: 10, Settle: time.Second,
+			Root: "az://sky/archive/night", Group: "p", PollInterval: 100 * time.Millisecond, PageSize: 10, Settle: time.Second,
 			MarkInterval: 2 * time.Second, IdleMarkInterval: 3 * time.Second, CheckpointInterval: 4 * time.Second,
 			IdleCheckpointInterval: 5 * time.Second, DefinitionInterval: 6 * time.Second, RewindGrace: 7 * time.Second,
 		},
@@ -161,6 +162,8 @@ func TestProblems(t *testing.T) {
 		{"listen without port", "service: {listen: localhost}\n", `almanac.yaml:1: service.listen: "localhost" is no address, want host:port or :port`},
 		{"one group for two", "archiver: {group: almanac-producer}\n", `almanac.yaml:1: archiver.group: "almanac-producer" is the producer's group too; the archiver reads on its own`},
 		{"idle more often than busy", "producer:\n  mark_interval: 90s\n  idle_mark_interval: 80s\n", "almanac.yaml:3: producer.idle_mark_interval: is shorter than producer.mark_interval"},
+		{"root with a signature", "archive: {root: 'https://sky.blob.core.windows.net/a?sig=x'}\n", "almanac.yaml:1: archive.root: holds a query or a user; a root is printed, so a shared access signature goes into archive.sas"},
+		{"two ways to prove who one is", "archive:\n  account_key: a\n  sas: b\n", "almanac.yaml:3: archive.sas: archive.account_key is set too; keep one of them, or none to use Entra ID"},
 		{"secret of an unknown kind", "cosmos: {key: {vault: x}}\n", "almanac.yaml:1: cosmos.key.vault: unknown key; nearest known key: cosmos.key.file"},
 		{"secret as number", "cosmos: {key: 5}\n", "almanac.yaml:1: cosmos.key: want a string, {env: NAME} or {file: PATH}"},
 		{"secret of two kinds", "cosmos: {key: {env: A, file: b}}\n", "almanac.yaml:1: cosmos.key: want a string, {env: NAME} or {file: PATH}"},

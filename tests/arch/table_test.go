@@ -75,6 +75,7 @@ func owners() []owner {
 		{"github.com/goccy/go-yaml", []string{"internal/config"}, "one strict almanac.yaml"},
 		{"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos", []string{"internal/cosmos"}, "its traps (retries, dropped fields, keys) are known in one place"},
 		{"github.com/Azure/azure-sdk-for-go/sdk/azidentity", []string{"internal/kafka", "internal/blob/azure"}, "who is asked for an identity stands in few places"},
+		{"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob", []string{"internal/blob/azure"}, "its traps (dropped conditions, repeated puts) are known in one place"},
 		{"github.com/twmb/franz-go", []string{"internal/kafka", "producer", "archiver"}, "only these two stand at the topic"},
 	}
 }

@@ -1,0 +1,195 @@
+package azure
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
+)
+
+// publicSuffix is the blob service of Azure's public cloud. Other clouds are named by the https form.
+const publicSuffix = ".blob.core.windows.net"
+
+// Location is an account, a container, and what all names in it begin with.
+type Location struct {
+	Account   string
+	Endpoint  string // of the account's blob service, without a final slash
+	Container string
+	Prefix    string // without slashes at its ends; may be empty
+}
+
+// LocationError is a mistake in the configuration: nothing was asked of the service.
+type LocationError struct{ Err error }
+
+func (e *LocationError) Error() string { return e.Err.Error() }
+func (e *LocationError) Unwrap() error { return e.Err }
+
+// ExitCode is 2: usage or configuration.
+func (e *LocationError) ExitCode() int { return 2 }
+
+// ParseLocation reads one of
+//
+//	az://account/container/prefix
+//	https://account.blob.core.windows.net/container/prefix   (or another cloud's blob endpoint)
+//	http://127.0.0.1:10000/devstoreaccount1/container/prefix  (Azurite)
+//
+// The prefix may be left out. Its error is a *LocationError and never shows a query, which may be a SAS.
+func ParseLocation(text string) (Location, error) {
+	at, err := parseLocation(text)
+	if err != nil {
+		shown, _, _ := strings.Cut(text, "?")
+		return Location{}, &LocationError{fmt.Errorf("read location %q: %w; want az://account/container/prefix or https://account%s/container/prefix",
+			shown, err, publicSuffix)}
+	}
+	return at, nil
+}
+
+func parseLocation(text string) (Location, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return Location{}, errors.New("it is no URL")
+	}
+	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return Location{}, errors.New("a location holds no query, fragment or user; a shared access signature goes into archive.sas")
+	}
+	var at Location
+	path := strings.Trim(u.Path, "/")
+	switch u.Scheme {
+	case "az":
+		at.Account, at.Endpoint = u.Host, "https://"+u.Host+publicSuffix
+	case "https", "http":
+		if at.Account, path, err = accountOf(u, path); err != nil {
+			return Location{}, err
+		}
+		at.Endpoint = u.Scheme + "://" + u.Host
+		if isPathStyle(u) {
+			at.Endpoint += "/" + at.Account
+		}
+	default:
+		return Location{}, fmt.Errorf("scheme %q is not known", u.Scheme)
+	}
+	at.Container, at.Prefix, _ = strings.Cut(path, "/")
+	return at, at.check()
+}
+
+// isPathStyle says whether the account stands in the path, as it does at emulators.
+func isPathStyle(u *url.URL) bool {
+	return net.ParseIP(u.Hostname()) != nil || !strings.Contains(u.Hostname(), ".")
+}
+
+func accountOf(u *url.URL, path string) (account, rest string, err error) {
+	if isPathStyle(u) {
+		account, rest, _ = strings.Cut(path, "/")
+		return account, rest, nil
+	}
+	account, service, _ := strings.Cut(u.Hostname(), ".")
+	// account.blob.core.windows.net, and account.z01.blob.storage.azure.net
+	if !strings.HasPrefix(service, "blob.") && !strings.Contains(service, ".blob.") {
+		return "", "", fmt.Errorf("host %s is no blob endpoint (account.blob.…); "+
+			"for a domain of your own give az://account/container/prefix and name the domain as BlobEndpoint in archive.connection_string", u.Hostname())
+	}
+	return account, path, nil
+}
+
+func (l Location) check() error {
+	if !regexp.MustCompile(`^[a-z0-9]{3,24}$`).MatchString(l.Account) {
+		return fmt.Errorf("account %q is no account's name (3 to 24 lower-case letters and digits)", l.Account)
+	}
+	if !regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(l.Container) || len(l.Container) < 3 || len(l.Container) > 63 {
+		return fmt.Errorf("container %q is no container's name (3 to 63 lower-case letters, digits and single hyphens)", l.Container)
+	}
+	if l.Prefix == "" {
+		return nil
+	}
+	return blob.CheckName(l.Prefix)
+}
+
+// String is the location's URL, which holds no secret.
+func (l Location) String() string {
+	if l.Prefix == "" {
+		return l.url()
+	}
+	return l.url() + "/" + l.Prefix
+}
+
+func (l Location) url() string { return l.Endpoint + "/" + l.Container }
+
+// full is an object's name in the container.
+func (l Location) full(name string) string {
+	if l.Prefix == "" {
+		return name
+	}
+	return l.Prefix + "/" + name
+}
+
+// short is the inverse of full.
+func (l Location) short(full string) string {
+	if l.Prefix == "" {
+		return full
+	}
+	return strings.TrimPrefix(full, l.Prefix+"/")
+}
+
+// dialConnectionString takes endpoint and secret from the text that the portal shows. It must be of the same account.
+func dialConnectionString(at Location, text string, how *container.ClientOptions) (*container.Client, Location, error) {
+	fields := map[string]string{}
+	for part := range strings.SplitSeq(text, ";") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(part, "=")
+		if !ok {
+			return nil, at, &LocationError{errors.New("archive.connection_string is not of the form Name=value;Name=value…; copy it from the account's access keys")}
+		}
+		fields[strings.ToLower(key)] = value
+	}
+	account, key, sas, endpoint := fields["accountname"], fields["accountkey"], fields["sharedaccesssignature"], fields["blobendpoint"]
+	if account != "" && account != at.Account {
+		return nil, at, &LocationError{fmt.Errorf("archive.connection_string is of account %s, the location of account %s", account, at.Account)}
+	}
+	switch {
+	case endpoint != "":
+		at.Endpoint = strings.TrimSuffix(endpoint, "/")
+	case fields["endpointsuffix"] != "":
+		scheme := fields["defaultendpointsprotocol"]
+		if scheme == "" {
+			scheme = "https"
+		}
+		at.Endpoint = scheme + "://" + at.Account + ".blob." + fields["endpointsuffix"]
+	}
+	switch {
+	case key != "":
+		return dialKey(at, key, how)
+	case sas != "":
+		return dialSAS(at, sas, how)
+	}
+	return nil, at, &LocationError{errors.New("archive.connection_string has neither AccountKey nor SharedAccessSignature; copy it whole from the account's access keys")}
+}
+
+func dialKey(at Location, key string, how *container.ClientOptions) (*container.Client, Location, error) {
+	if _, err := base64.StdEncoding.DecodeString(key); err != nil {
+		return nil, at, &LocationError{errors.New("the account's key is not Base64; copy it whole from the account's access keys")}
+	}
+	credential, err := container.NewSharedKeyCredential(at.Account, key)
+	if err != nil {
+		return nil, at, &LocationError{errors.New("the account's key is not understood; copy it whole from the account's access keys")}
+	}
+	client, err := container.NewClientWithSharedKeyCredential(at.url(), credential, how)
+	return client, at, err
+}
+
+func dialSAS(at Location, sas string, how *container.ClientOptions) (*container.Client, Location, error) {
+	sas = strings.TrimPrefix(sas, "?")
+	if values, err := url.ParseQuery(sas); err != nil || values.Get("sig") == "" {
+		return nil, at, &LocationError{errors.New("the shared access signature has no sig; want its query, sv=…&…&sig=…, without the URL before it")}
+	}
+	client, err := container.NewClientWithNoCredential(at.url()+"?"+sas, how)
+	return client, at, err
+}
