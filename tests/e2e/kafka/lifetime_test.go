@@ -28,7 +28,11 @@ func TestLifetime(t *testing.T) {
 	})
 	cfg := config.Kafka{Brokers: cluster.ListenAddrs(), SessionTimeout: 30 * time.Second}
 	life := kafka.NewLifetime(100 * time.Millisecond)
-	options := append(kafka.ClientOptions(cfg, slog.New(slog.DiscardHandler)), kafka.GroupOptions(cfg, "g", "t")...)
+	options, err := kafka.ClientOptions(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options = append(options, kafka.GroupOptions(cfg, "g", "t")...)
 	member, err := kgo.NewClient(append(options, life.Option())...)
 	if err != nil {
 		t.Fatal(err)
