@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -24,7 +24,7 @@ type stateRow struct {
 // ReadState reads the `state` table of one incarnation: the digests of the users' bytes of the newest snapshot. Rows
 // that are not sorted by (partition_key, id), or ranges of files that are not disjoint, are findings.
 func ReadState(root, topic, container, incarnation string, report *Report) (map[Doc]string, error) {
-	dir := filepath.Join(root, topic, "containers", url.PathEscape(container), url.PathEscape(incarnation), "state")
+	dir := filepath.Join(root, topic, "containers", folder(container), folder(incarnation), "state")
 	table, err := ReadTable(dir, report)
 	if err != nil {
 		return nil, err
@@ -91,4 +91,18 @@ func readStateFile(path string, content map[Doc]string, report *Report) (first, 
 			return first, last, err
 		}
 	}
+}
+
+// folder writes a name as docs/format.md says: what is no letter, digit, dot, underscore or hyphen becomes @ and two
+// hexadecimal digits. The names of a play are short.
+func folder(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		if c == '.' || c == '_' || c == '-' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "@%02X", c)
+		}
+	}
+	return b.String()
 }
