@@ -16,7 +16,9 @@ package cosmos
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
+	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -36,7 +38,14 @@ type Options struct {
 type Client struct {
 	host string
 	rest *rest
-	sdk  *azcosmos.Client
+	open func() (*azcosmos.Client, error)
+
+	// Before its first request azcosmos asks the account for its regions, and where that fails it answers everything with
+	// that failure for five minutes, without asking again (cosmos_global_endpoint_manager.go, Update). So a client
+	// that has not succeeded yet is replaced after a failure.
+	mu     sync.Mutex
+	sdk    *azcosmos.Client
+	proven bool
 }
 
 // New makes a client. It sends nothing: the first request finds out whether the endpoint answers.
@@ -57,16 +66,45 @@ func New(o Options) (*Client, error) {
 		return nil, badConfig("read cosmos.key: %v", err)
 	}
 	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), rest: raw}
-	client.sdk, err = azcosmos.NewClientWithKey(raw.endpoint+"/", credential, &azcosmos.ClientOptions{
-		ClientOptions: azcore.ClientOptions{
-			Transport:        raw.client,
-			PerRetryPolicies: []policy.Policy{feedPolicy{}},
-		},
-	})
-	if err != nil {
+	client.open = func() (*azcosmos.Client, error) {
+		return azcosmos.NewClientWithKey(raw.endpoint+"/", credential, &azcosmos.ClientOptions{
+			ClientOptions: azcore.ClientOptions{
+				Transport:        raw.client,
+				PerRetryPolicies: []policy.Policy{feedPolicy{}},
+			},
+		})
+	}
+	if client.sdk, err = client.open(); err != nil {
 		return nil, badConfig("open account %s: %v", client.host, err)
 	}
 	return client, nil
+}
+
+// ask lets azcosmos ask something about a container, once.
+func (c *Client) ask(database, name string, question func(*azcosmos.ContainerClient) error) error {
+	c.mu.Lock()
+	asked := c.sdk
+	c.mu.Unlock()
+	container, err := asked.NewContainer(database, name)
+	if err != nil {
+		return err
+	}
+	err = question(container)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.sdk != asked || c.proven:
+	case err == nil:
+		c.proven = true
+	default:
+		fresh, failure := c.open()
+		if failure != nil {
+			return errors.Join(err, failure)
+		}
+		c.sdk = fresh
+		asked.Close() // after open, so that the caches that clients of one account share are kept
+	}
+	return err
 }
 
 // connections are kept open; a reader of a feed range uses one at a time.
@@ -74,6 +112,8 @@ const connections = 64
 
 // Close releases idle connections and azcosmos' shared caches.
 func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.sdk.Close()
 	c.rest.client.CloseIdleConnections()
 }

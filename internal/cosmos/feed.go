@@ -76,20 +76,19 @@ func encodeToken(rid string, span schemas.FeedRange, etag string) string {
 // is ErrTopology or ErrIncarnation; whatever it held is dropped unread.
 func (c *Client) ReadChanges(ctx context.Context, o ReadOptions) (*Page, error) {
 	op := fmt.Sprintf("read change feed of %s %s", o.Container, o.Range)
-	container, err := c.sdk.NewContainer(o.Container.Database, o.Container.Name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
-	}
 	token := o.Token
 	if token == "" {
 		token = encodeToken(o.Container.RID, o.Range, "")
 	}
 	caught := &capture{rid: o.Container.RID}
-	answer, err := container.ReadChangeFeed(context.WithValue(ctx, captureKey{}, caught), &azcosmos.ChangeFeedOptions{
-		MaxItemCount: o.MaxItems,
-		Continuation: &token,
-	})
-	if err != nil {
+	var answer azcosmos.ChangeFeedResponse
+	if err := c.ask(o.Container.Database, o.Container.Name, func(container *azcosmos.ContainerClient) (err error) {
+		answer, err = container.ReadChangeFeed(context.WithValue(ctx, captureKey{}, caught), &azcosmos.ChangeFeedOptions{
+			MaxItemCount: o.MaxItems,
+			Continuation: &token,
+		})
+		return err
+	}); err != nil {
 		return nil, classify(c.convert(op, err), err)
 	}
 	page := &Page{Items: caught.page.items, Token: answer.ContinuationToken, Charge: answer.RequestCharge}

@@ -87,14 +87,12 @@ func (c *Container) String() string { return c.Database + "." + c.Name }
 // ReadContainer reads the definition, never from a cache; azcosmos refreshes its own by the same answer.
 func (c *Client) ReadContainer(ctx context.Context, database, name string) (*Container, error) {
 	op := "read container " + database + "." + name
-	container, err := c.sdk.NewContainer(database, name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
-	}
 	var response azcosmos.ContainerResponse
-	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
-		response, err = container.Read(ctx, nil)
-		return err
+	if err := c.persist(ctx, op, func(ctx context.Context) error {
+		return c.ask(database, name, func(container *azcosmos.ContainerClient) (err error) {
+			response, err = container.Read(ctx, nil)
+			return err
+		})
 	}); err != nil {
 		return nil, err
 	}
@@ -118,14 +116,12 @@ func (c *Client) ReadContainer(ctx context.Context, database, name string) (*Con
 // FeedRanges reads the physical ranges of a container, ascending. They tile the key space.
 func (c *Client) FeedRanges(ctx context.Context, database, name string) ([]schemas.FeedRange, error) {
 	op := "read feed ranges of " + database + "." + name
-	container, err := c.sdk.NewContainer(database, name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
-	}
 	var answer []azcosmos.FeedRange
-	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
-		answer, err = container.ReadFeedRanges(ctx, nil)
-		return err
+	if err := c.persist(ctx, op, func(ctx context.Context) error {
+		return c.ask(database, name, func(container *azcosmos.ContainerClient) (err error) {
+			answer, err = container.ReadFeedRanges(ctx, nil)
+			return err
+		})
 	}); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func TestReadsThroughTrouble(t *testing.T) {
 			var requests atomic.Int32
 			a.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
 				if r.URL.Path == "/" && name != "account" {
-					return nil // azcosmos looks for regions, and goes on without
+					return nil // azcosmos looks for regions; TestFirstAnswerIsTrouble is about that
 				}
 				if requests.Add(1) == 1 {
 					return &fault
@@ -50,6 +50,37 @@ func TestReadsThroughTrouble(t *testing.T) {
 			}
 		}
 		a.server.SetHook(nil)
+	}
+}
+
+// TestFirstAnswerIsTrouble spoils the very first request of a client, by which azcosmos asks for the account's regions.
+func TestFirstAnswerIsTrouble(t *testing.T) {
+	for name, fault := range map[string]cosmosfake.Fault{
+		"cut off":     {Drop: cosmosfake.DropBefore},
+		"unavailable": {Status: 503},
+		"late":        {Status: 408},
+		"throttled":   {Status: 429, Substatus: 3200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			var asked atomic.Int32
+			a.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+				if r.URL.Path == "/" && asked.Add(1) == 1 {
+					return &fault
+				}
+				return nil
+			})
+			if _, err := a.client.ReadContainer(t.Context(), database, products); err != nil {
+				t.Error(err)
+			}
+			if _, err := a.client.FeedRanges(t.Context(), database, products); err != nil {
+				t.Error(err)
+			}
+			if asked.Load() != 2 {
+				t.Errorf("got %d questions for regions, want 2", asked.Load())
+			}
+		})
 	}
 }
 
