@@ -53,6 +53,7 @@ type Archiver struct {
 	decoder    *decoder
 	file       bytes.Buffer // the file that is being made
 	tasks      sync.WaitGroup
+	closing    chan struct{}
 	looked     time.Time // when halts were looked at
 }
 
@@ -77,7 +78,7 @@ func New(o Options) (*Archiver, error) {
 	}
 	a := &Archiver{
 		config: o.Config, archive: o.Archive, producer: o.Producer, log: o.Log, report: o.Report, now: o.Now, metrics: m, kafka: o.Kafka,
-		assignment: newAssignment(), byName: map[string]*topic{}, decoder: &decoder{},
+		assignment: newAssignment(), byName: map[string]*topic{}, decoder: &decoder{}, closing: make(chan struct{}),
 		buffer: newBuffer(int(o.Config.Archiver.FlushBytes)),
 	}
 	if a.report == nil {
@@ -91,13 +92,14 @@ func New(o Options) (*Archiver, error) {
 
 // Run archives until ctx is done; then it commits what it holds within service.shutdown_grace, leaves the group and
 // returns nil. An error with exit code 3 says that nothing is left to do before an operator acts.
-func (a *Archiver) Run(ctx context.Context) (err error) {
+func (a *Archiver) Run(ctx context.Context) error {
+	defer a.close()
 	if err := a.open(ctx); err != nil {
-		return errors.Join(err, a.close())
+		return err
 	}
 	work, cancel := a.withGrace(ctx)
 	defer cancel()
-	return errors.Join(a.loop(ctx, work), a.close())
+	return a.loop(ctx, work)
 }
 
 // withGrace is ctx with some time behind its end, in which what is in hand is finished.
@@ -155,23 +157,30 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 }
 
 // close leaves the group and waits for what runs beside.
-func (a *Archiver) close() error {
+func (a *Archiver) close() {
 	if a.member != nil {
 		a.member.Close()
 	}
 	if a.reader != nil {
 		a.reader.Close()
 	}
+	close(a.closing)
 	a.tasks.Wait()
-	return nil
 }
 
-// background runs a checkpoint beside the loop.
+// background runs a checkpoint beside the loop, until close at the latest: nothing depends on one.
 func (a *Archiver) background(task func(ctx context.Context)) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	a.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		task(ctx)
+	})
+	a.tasks.Go(func() {
+		defer cancel()
+		select {
+		case <-ctx.Done():
+		case <-a.closing:
+		}
 	})
 }
 
@@ -206,6 +215,7 @@ func (a *Archiver) settle(ctx context.Context) error {
 			if p.phase != idle && owned[topicPartition{t.name, p.number}] != p.epoch {
 				a.restart(t, p)
 				p.phase = idle
+				a.metrics.left(t.name, p.number)
 			}
 		}
 	}
@@ -277,7 +287,13 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 	var failed error
 	fetched.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := a.byName[f.Topic]
-		if failed != nil || t == nil {
+		if failed != nil {
+			return
+		}
+		if t == nil { // an error of the client as a whole; that a poll has ended is none
+			if f.Err != nil && !errors.Is(f.Err, context.Canceled) && !errors.Is(f.Err, context.DeadlineExceeded) {
+				failed = fmt.Errorf("fetch: %w", f.Err)
+			}
 			return
 		}
 		p := t.partition(f.Partition)

@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -93,7 +94,7 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 		return gap, &UsageError{fmt.Sprintf("topic %s has no partition %d", topic, partition)}
 	}
 	gap.To = max(gap.To, log.start-1)
-	identity, err := archive.ReadTopic(ctx, o.Archive, topic)
+	identity, err := topicid.Read(ctx, o.Archive, topic)
 	if err != nil {
 		return gap, err
 	}

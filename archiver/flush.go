@@ -161,7 +161,7 @@ func (f *flush) prepare(ctx context.Context, below *delta.Snapshot) (delta.Actio
 }
 
 // upload writes one file per container with the rows of the spans. Files of an earlier attempt stay behind: nothing
-// refers to them, and an ambiguous commit might (COSMOS.md §10, 12).
+// refers to them, and an ambiguous commit might (delta-rs issue 3645: clean-up removed a file that was uploaded and not yet committed).
 func (f *flush) upload(ctx context.Context) error {
 	now, err := f.a.storeTime(ctx, f.t)
 	if err != nil {

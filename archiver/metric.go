@@ -68,3 +68,10 @@ func (m *metrics) flushed(topic string, rows, bytes int64, took time.Duration) {
 	m.commits.WithLabelValues(topic).Inc()
 	m.seconds.WithLabelValues(topic).Observe(took.Seconds())
 }
+
+// left forgets what was measured of a topic partition that another process has now.
+func (m *metrics) left(topic string, partition int32) {
+	number := strconv.Itoa(int(partition))
+	m.lag.WithLabelValues(topic, number).Set(0)
+	m.halted.WithLabelValues(topic, number).Set(0)
+}

@@ -17,7 +17,7 @@ import (
 )
 
 // start looks up where the partitions that are starting go on, and lets the reader fetch them from there. The table
-// alone says where: never the group's offsets (COSMOS.md §10, 4 and 5).
+// alone says where: never the group's offsets (offsets that were committed before the data, or rewound by a stale owner, lost others their records).
 func (a *Archiver) start(ctx context.Context, t *topic) error {
 	var waiting []*partition
 	for _, p := range t.partitions {

@@ -3,8 +3,10 @@ package archiver
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"syscall"
 	"time"
 )
 
@@ -35,9 +37,10 @@ func (a *Archiver) retry(ctx context.Context, what string, do func(ctx context.C
 	}
 }
 
-// isPermanent recognizes errors that stay: those with an exit code of their own, and what is marked so.
+// isPermanent recognizes errors that stay: those with an exit code of their own, what is marked so, and a store that may
+// not be written.
 func isPermanent(err error) bool {
 	var coded interface{ ExitCode() int }
 	var marked interface{ permanent() }
-	return errors.As(err, &coded) || errors.As(err, &marked)
+	return errors.As(err, &coded) || errors.As(err, &marked) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }

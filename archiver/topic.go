@@ -10,6 +10,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -65,7 +66,7 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string, partit
 		cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
 	}
 	err := a.retry(ctx, "open topic", func(ctx context.Context) error {
-		identity, err := archive.IdentifyTopic(ctx, a.archive, name)
+		identity, err := topicid.Identify(ctx, a.archive, name)
 		if err != nil {
 			return err
 		}

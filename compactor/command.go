@@ -12,6 +12,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob/dir"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/service"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 )
 
 // Program is the binary almanac-compactor.
@@ -67,7 +68,7 @@ func (c *snapshotCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	plan, err := compactor.Plan(ctx, target, c.At)
-	if errors.Is(err, archive.ErrNoTopic) {
+	if errors.Is(err, topicid.ErrNoTopic) {
 		return service.Usage(err)
 	}
 	if err != nil {

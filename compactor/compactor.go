@@ -12,6 +12,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -118,7 +119,7 @@ func (c *Compactor) round(ctx context.Context, t Target) error {
 	var refused *archive.RefusedError
 	switch {
 	case err == nil || ctx.Err() != nil:
-	case errors.As(err, &refused) || errors.Is(err, archive.ErrNoTopic):
+	case errors.As(err, &refused) || errors.Is(err, topicid.ErrNoTopic):
 		c.opts.Log.Info("no point to take a snapshot of yet", "container", t.Container, "reason", err.Error())
 	default:
 		c.opts.Log.Error("snapshot not taken; tried again with the next round", "container", t.Container, "error", err.Error())

@@ -178,5 +178,5 @@ func (c *Compactor) stateStore(p *Plan) blob.Store {
 }
 
 func (c *Compactor) deltaOptions() delta.Options {
-	return delta.Options{Engine: "almanac-compactor", Logger: c.opts.Log, Clock: c.opts.Clock}
+	return delta.Options{Engine: "almanac-compactor", Logger: c.opts.Log, Clock: c.opts.Clock, Wait: c.opts.Sleep}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/service"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 )
 
 // session is one container's archive, opened at its newest version.
@@ -44,7 +45,7 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
-	if errors.Is(err, archive.ErrNoTopic) {
+	if errors.Is(err, topicid.ErrNoTopic) {
 		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another", root, container.Topic)
 	}
 	return s, err

@@ -1,6 +1,8 @@
 package schemas
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -12,18 +14,26 @@ import (
 // Folder writes any name as one path segment: every byte but ASCII letters, digits, `.`, `_` and `-` becomes `@` and two
 // upper-case hexadecimal digits. Readers of Delta tables undo a percent sign in a table's path once too often, some write a
 // tilde as one, Hadoop takes what stands before a colon for a scheme, and readers of Parquet by glob take `a=b` for a column.
+// What becomes too long for a store is cut, and told apart by a hash.
 func Folder(name string) string {
-	const plain, hex = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
+	const plain, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
 	var out strings.Builder
 	for i := range len(name) {
 		if c := name[i]; strings.IndexByte(plain, c) >= 0 {
 			out.WriteByte(c)
 		} else {
-			out.WriteString(string([]byte{'@', hex[c>>4], hex[c&15]}))
+			out.WriteString(string([]byte{'@', digits[c>>4], digits[c&15]}))
 		}
 	}
-	return out.String()
+	if out.Len() <= longestFolder {
+		return out.String()
+	}
+	sum := sha256.Sum256([]byte(name))
+	return out.String()[:longestFolder-17] + "_" + hex.EncodeToString(sum[:8])
 }
+
+// longestFolder leaves room below the 255 bytes that file systems take.
+const longestFolder = 200
 
 // TopicFile is the identity of a topic (Topic).
 func TopicFile(topic string) string { return topic + "/topic.json" }

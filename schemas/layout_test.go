@@ -1,6 +1,9 @@
 package schemas
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestFolder(t *testing.T) {
 	for name, want := range map[string]string{
@@ -9,5 +12,9 @@ func TestFolder(t *testing.T) {
 		if got := Folder(name); got != want {
 			t.Errorf("%s: got %s want %s", name, got, want)
 		}
+	}
+	long := Folder(strings.Repeat("ü", 200))
+	if other := Folder(strings.Repeat("ü", 201)); len(long) != longestFolder || long == other {
+		t.Errorf("got %s and %s want two names of %d bytes", long, other, longestFolder)
 	}
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 const (
 	footerWindow = 64 << 10  // read at once at the end of a file
 	chunkWindow  = 256 << 10 // read at once, per column
+	wholeFile    = 256 << 10 // a file up to this size is read by one request: most flushes are small
 	valueBatch   = 128
 )
 
@@ -32,9 +34,17 @@ type FileReader struct {
 // OpenFile opens a file of that size, of which only these columns are wanted: the others stay empty in the rows. A
 // wanted column that the file does not have is empty as well.
 func OpenFile(ctx context.Context, store blob.Store, name string, size int64, want Columns) (*FileReader, error) {
-	r, err := newFileReader(source{size: size, get: func(p []byte, off int64) error {
+	src := source{size: size, get: func(p []byte, off int64) error {
 		return readRange(ctx, store, name, p, off)
-	}}, size, want)
+	}}
+	if size <= wholeFile {
+		file := make([]byte, size)
+		if err := src.get(file, 0); err != nil {
+			return nil, fmt.Errorf("open file %s: %w", name, err)
+		}
+		src = memorySource(bytes.NewReader(file))
+	}
+	r, err := newFileReader(src, size, want)
 	if err != nil {
 		return nil, fmt.Errorf("open file %s: %w", name, err)
 	}

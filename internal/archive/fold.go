@@ -29,8 +29,9 @@ func (v vector) time() time.Time { return time.Unix(0, v.latest).UTC() }
 // these, from the beginning of the key space on, the narrowest range from which the rest can be tiled. A mark is ignored
 // when, over an overlapping range, one of its generation and of equal or earlier time stands at a greater LSN: a zombie
 // or a lagging replica made it. It is ignored as well when one of a greater generation is earlier than it: its LSN means
-// nothing any more, and its times would promise what it did not see. The vector is a point when the table has passed the
-// offsets that its marks name, and a definition stands within them.
+// nothing any more, and its times would promise what it did not see. The vector is a point of t when one of its marks is of
+// t (else only marks that were left aside are, and nothing is newly known), the table has passed the offsets that its marks
+// name, and a definition stands within them. So an incarnation has at most one point per time.
 func Fold(control *Control, rules Rules) *Timeline {
 	t := &Timeline{control: control, rules: rules}
 	by := map[string][]int32{}
@@ -143,8 +144,8 @@ func (f *fold) run() (points []vector, pending []string) {
 		}
 		f.take(i, end)
 		i = end
-		if v, ok := f.vector(); ok && f.archived(v) == "" {
-			points = appendNew(points, v)
+		if v, ok := f.vector(); ok && v.latest == f.now && f.archived(v) == "" {
+			points = append(points, v)
 		}
 	}
 	return points, f.why()
@@ -245,16 +246,6 @@ func (f *fold) archived(v vector) string {
 		return "the definition of the container is not archived yet: its producer publishes it before marks"
 	}
 	return ""
-}
-
-// appendNew appends a point unless it stands there already.
-func appendNew(points []vector, v vector) []vector {
-	for i := len(points) - 1; i >= 0 && points[i].latest >= v.latest; i-- {
-		if slices.Equal(points[i].marks, v.marks) {
-			return points
-		}
-	}
-	return append(points, v)
 }
 
 func formatNano(nanoseconds int64) string { return schemas.FormatTime(time.Unix(0, nanoseconds)) }

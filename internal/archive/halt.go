@@ -11,6 +11,8 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
+const smallLimit = 64 << 10 // bytes of a halt
+
 // ReadHalt reads the halt of a topic partition; nil when it is not halted.
 func ReadHalt(ctx context.Context, root blob.Store, topic string, partition int32) (*schemas.Halt, error) {
 	name := schemas.HaltFile(topic, partition)

@@ -41,7 +41,7 @@ func NewStateWriter(store blob.Store, point *Point, split int64) *StateWriter {
 
 // Write appends a row and keeps nothing of it.
 func (w *StateWriter) Write(ctx context.Context, row *Row) error {
-	if w.open != nil && w.open.writer.Size() >= w.split {
+	if w.open != nil && w.open.size() >= w.split {
 		if err := w.closeFile(ctx); err != nil {
 			return err
 		}
@@ -123,6 +123,9 @@ type stateFile struct {
 	first  Key
 	last   keyBuffer
 	done   chan put
+
+	written  int64 // to the store
+	buffered int64 // raw bytes since
 }
 
 type put struct {
@@ -132,7 +135,17 @@ type put struct {
 
 type keyBuffer struct{ partitionKey, id []byte }
 
+// bufferedRatio is what a buffered byte will be in the file, roughly.
+const bufferedRatio = 8
+
+// size is what the file will have at least, roughly: whole row groups, and a part of the one that is buffered.
+func (f *stateFile) size() int64 { return f.written + f.buffered/bufferedRatio }
+
 func (f *stateFile) write(row *Row) error {
+	if written := f.writer.Size(); written != f.written {
+		f.written, f.buffered = written, 0
+	}
+	f.buffered += row.Size()
 	if f.last.partitionKey == nil {
 		f.first = Key{PartitionKey: string(row.PartitionKey), ID: string(row.ID)}
 	}

@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -24,9 +27,9 @@ type Changes struct {
 }
 
 // OpenChanges reads the newest version of a topic's table. A topic of which nothing was archived yet is a table without
-// files; one that nobody identified yet is ErrNoTopic. root is the archive's.
+// files; one that nobody identified yet is topicid.ErrNoTopic. root is the archive's.
 func OpenChanges(ctx context.Context, root blob.Store, topic string) (*Changes, error) {
-	identity, err := ReadTopic(ctx, root, topic)
+	identity, err := topicid.Read(ctx, root, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +158,24 @@ func ChangeFile(container string, now time.Time, id schemas.UUID) (path string, 
 	return path, map[string]string{"container": container, "date": date}
 }
 
-// escapeValue writes a partition value as a folder's name, as Hive does and more: Polars reads values from the path, where a
-// second `=` ends them, and Hadoop takes what stands before a colon for a scheme.
+// longestValue bounds a partition value in a path; a store takes 255 bytes per segment.
+const longestValue = 200
+
+// escapeValue writes a partition value as a part of a folder's name: as Hive does and more, because Polars takes values from
+// the path, where a second `=` ends them, and Hadoop takes what stands before a colon for a scheme. Names that are too long
+// are cut and told apart by a hash: all other readers take the value from the log.
 func escapeValue(value string) string {
-	return strings.NewReplacer("+", "%20", "~", "%7E", "*", "%2A").Replace(url.QueryEscape(value))
+	escaped := strings.NewReplacer("+", "%20", "~", "%7E").Replace(url.QueryEscape(value))
+	if len(escaped) <= longestValue {
+		return escaped
+	}
+	sum := sha256.Sum256([]byte(value))
+	cut := longestValue - 17
+	for i := 1; i <= 2; i++ { // not within %XX
+		if escaped[cut-i] == '%' {
+			cut -= i
+			break
+		}
+	}
+	return escaped[:cut] + "_" + hex.EncodeToString(sum[:8])
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/mem"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -56,6 +58,25 @@ func TestChangeFile(t *testing.T) {
 	}
 }
 
+// TestLongContainerNames: two names of the greatest length make paths that every store takes, and differ.
+func TestLongContainerNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, container := range []string{
+		strings.Repeat("d", 255) + "." + strings.Repeat("c", 255), strings.Repeat("d", 255) + "." + strings.Repeat("c", 254),
+		strings.Repeat("ü", 255) + ".c", "x" + strings.Repeat("ü", 255) + ".c", "xy" + strings.Repeat("ü", 255) + ".c",
+	} {
+		path, values := ChangeFile(container, time.Now(), schemas.UUID{})
+		if err := blob.CheckName("topic/changes/" + path); err != nil {
+			t.Error(err)
+		}
+		folder, _, _ := strings.Cut(path, "/")
+		if _, err := url.PathUnescape(folder); err != nil || seen[folder] || values["container"] != container {
+			t.Errorf("got folder %s (%v) want one of its own, well escaped", folder, err)
+		}
+		seen[folder] = true
+	}
+}
+
 func TestTxnAppIDs(t *testing.T) {
 	id := schemas.NewUUID()
 	for _, p := range []int32{0, 7, 1<<31 - 1} {
@@ -72,10 +93,10 @@ func TestTxnAppIDs(t *testing.T) {
 
 func TestChangesAtAVersion(t *testing.T) {
 	ctx, root := t.Context(), mem.New()
-	if _, err := OpenChanges(ctx, root, "t"); !errors.Is(err, ErrNoTopic) {
-		t.Errorf("got %v want ErrNoTopic", err)
+	if _, err := OpenChanges(ctx, root, "t"); !errors.Is(err, topicid.ErrNoTopic) {
+		t.Errorf("got %v want topicid.ErrNoTopic", err)
 	}
-	identity, err := IdentifyTopic(ctx, root, "t")
+	identity, err := topicid.Identify(ctx, root, "t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +163,7 @@ func TestOneIdentity(t *testing.T) {
 	for i := range got {
 		all.Go(func() {
 			var err error
-			if got[i], err = IdentifyTopic(t.Context(), root, "t"); err != nil {
+			if got[i], err = topicid.Identify(t.Context(), root, "t"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -158,13 +179,13 @@ func TestOneIdentity(t *testing.T) {
 func TestRefusedIdentities(t *testing.T) {
 	for name, body := range map[string]string{
 		"no JSON": "uuid", "newer": `{"uuid":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","format":2}`, "no uuid": `{"format":1}`,
-		"too long": strings.Repeat(" ", smallLimit+1),
+		"too long": strings.Repeat(" ", topicid.SizeLimit+1),
 	} {
 		root := mem.New()
 		if _, err := root.Put(t.Context(), schemas.TopicFile("t"), strings.NewReader(body), blob.IfAbsent()); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := IdentifyTopic(t.Context(), root, "t"); err == nil {
+		if got, err := topicid.Identify(t.Context(), root, "t"); err == nil {
 			t.Errorf("%s: got %v want an error", name, got)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Timeline is all restore points of a container, oldest first, folded from what the archive holds: nobody remembers
-// points. Points of equal latest time stand in the order in which they became possible.
+// points. Points of equal latest time are of different incarnations.
 type Timeline struct {
 	control *Control
 	rules   Rules

@@ -6,7 +6,7 @@
 // *Modified* and *Now* are times of the store's own clock, so that programs whose clocks differ agree on an object's age.
 //
 // A conditional Put that is answered with ErrCondition did not happen in this attempt. It may have happened in an earlier
-// one whose answer was lost (COSMOS.md §9), so whoever needs to know reads the object back and compares something random
+// one whose answer was lost (ARCHITECTURE.md, Non-obvious), so whoever needs to know reads the object back and compares something random
 // in it. Every other error of a Put is ambiguous: the object may or may not have landed, now or later.
 //
 // Subpackages: dir (a folder, the embedded default), mem (a map, for tests), fault (a decorator that fails as a network

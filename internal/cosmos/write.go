@@ -14,7 +14,7 @@ import (
 
 // Writer writes to an account by signed REST requests of its own. azcosmos cannot do what a restore needs: its
 // container type drops settings that it does not know, its batch encodes documents again, and its partition key
-// header is no JSON beyond the BMP and absent for [{}] (COSMOS.md §2). Requests go to the account's global endpoint,
+// header is no JSON beyond the BMP and absent for [{}]. Requests go to the account's global endpoint,
 // which is the write region's.
 //
 // Every request is tried again with growing waits when the service throttles it or is in trouble, at most as

@@ -132,7 +132,7 @@ func (w *checkpointWriter) encode(ctx context.Context, to io.Writer) error {
 
 // copyRow copies a file's row from the checkpoint below, unless the versions since have a word on it.
 func (w *checkpointWriter) copyRow(line wireLine) error {
-	escaped := ""
+	var escaped string
 	switch {
 	case line.Add != nil:
 		escaped = line.Add.Path

@@ -162,7 +162,7 @@ func (c *committer) putOnce(ctx context.Context, version int64, id string, data 
 	if !errors.Is(err, blob.ErrCondition) {
 		return info, err == nil, err
 	}
-	// Ours may have landed although the answer says otherwise (COSMOS.md §9).
+	// Ours may have landed although the answer says otherwise (ARCHITECTURE.md, Non-obvious).
 	stands, err := readCommit(ctx, c.store, version)
 	return stands.info, err == nil && stands.txnID() == id, err
 }

@@ -1,5 +1,5 @@
 // Package arch_test states who may import whom and what no source file does,
-// with the reasons (DESIGN: "Repository"; CONTRIBUTING.md).
+// with the reasons (ARCHITECTURE.md, File map).
 //
 // It reads the packages as `go list` sees them and the files as they stand, so
 // a package that does not exist yet is no error and one without a row is.

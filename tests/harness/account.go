@@ -117,6 +117,29 @@ func (a *Account) Write(ctx context.Context, verb Verb, c Container, key string,
 	return err
 }
 
+// Replace replaces a document that must exist.
+func (a *Account) Replace(ctx context.Context, c Container, key, id string, document []byte) error {
+	_, _, err := a.do(ctx, request{
+		method: "PUT", path: c.link() + "/docs/" + url.PathEscape(id), kind: "docs", link: c.link() + "/docs/" + id, body: document,
+		header: map[string]string{
+			"x-ms-documentdb-partitionkey": ascii(key), "Content-Type": "application/json", "Prefer": "return=minimal",
+		},
+	})
+	return err
+}
+
+// ReadContainer returns a container's resource.
+func (a *Account) ReadContainer(ctx context.Context, c Container) ([]byte, error) {
+	body, _, err := a.do(ctx, request{method: "GET", path: c.link(), kind: "colls", link: c.link()})
+	return body, err
+}
+
+// DeleteContainer deletes a container with all that it holds.
+func (a *Account) DeleteContainer(ctx context.Context, c Container) error {
+	_, _, err := a.do(ctx, request{method: "DELETE", path: c.link(), kind: "colls", link: c.link()})
+	return err
+}
+
 // Operation is one of a batch. ID is of a deletion, Body of everything else.
 type Operation struct {
 	Type string          `json:"operationType"` // Create, Upsert, Replace, Delete

@@ -130,6 +130,24 @@ func (p *Process) PeakRSS() (int64, error) {
 	return peakRSS(cmd.Process.Pid)
 }
 
+// Addr waits for the address of the process's metrics, which it logs once it listens.
+func (p *Process) Addr(ctx context.Context) (addr string, err error) {
+	err = Until(ctx, "the address of "+p.Name, func() (string, error) {
+		if !p.Running() {
+			return "", fmt.Errorf("it ended: %s", p.Tail(5))
+		}
+		text := tail(p.Log, 1000)
+		_, after, ok := strings.Cut(text[max(0, strings.LastIndex(text, "listening")):], "addr=")
+		if !ok {
+			return "it is not in " + p.Log, nil
+		}
+		addr, _, _ = strings.Cut(after, "\n")
+		addr, _, _ = strings.Cut(addr, " ")
+		return "", nil
+	})
+	return addr, err
+}
+
 // Tail is the end of the log, for a person who looks for the cause of something.
 func (p *Process) Tail(lines int) string { return tail(p.Log, lines) }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -28,6 +29,9 @@ type Options struct {
 	// Broker is further broker settings.
 	Broker map[string]string
 }
+
+// restoredRanges is the number of physical ranges of a container that a restore makes.
+const restoredRanges = 5
 
 // Stack is the emulators, an empty archive and almanac.yaml. The caller starts the programs, and closes it.
 type Stack struct {
@@ -67,7 +71,7 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	if s.ledger, err = os.OpenFile(s.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
 		return err
 	}
-	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger}); err != nil {
+	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger, Ranges: restoredRanges}); err != nil {
 		return err
 	}
 	certificate := filepath.Join(s.Dir, "emulator.pem")
@@ -181,6 +185,27 @@ func (s *Stack) Spawn(name, program string, args []string, env ...string) (*Proc
 	}
 	s.processes = append(s.processes, p)
 	return p, p.Start()
+}
+
+// Process is the one that was spawned under the name.
+func (s *Stack) Process(name string) *Process {
+	for _, p := range s.processes {
+		if p.Name == name {
+			return p
+		}
+	}
+	panic("no process " + name)
+}
+
+// Stop asks all processes to end, at once, and waits for them.
+func (s *Stack) Stop(ctx context.Context) error {
+	errs := make([]error, len(s.processes))
+	var wg sync.WaitGroup
+	for i, p := range s.processes {
+		wg.Go(func() { errs[i] = p.Stop(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Run runs a program to its end. An exit code is no error of Run.

@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -31,7 +33,7 @@ type Topic struct {
 
 // NewTopic begins a topic of that name in the archive.
 func NewTopic(ctx context.Context, root blob.Store, name string) (*Topic, error) {
-	identity, err := archive.IdentifyTopic(ctx, root, name)
+	identity, err := topicid.Identify(ctx, root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +75,14 @@ func (t *Topic) Flush(ctx context.Context) error {
 	for partition, last := range txns {
 		actions.Txns = append(actions.Txns, delta.Txn{AppID: schemas.TxnAppID(t.UUID, partition), Version: last})
 	}
+	if err := t.commit(ctx, actions); err != nil {
+		return err
+	}
+	t.archived = len(t.Rows)
+	return nil
+}
+
+func (t *Topic) commit(ctx context.Context, actions delta.Actions) error {
 	if t.snapshot == nil {
 		metadata, err := archive.ChangesMetadata(t.Name, t.UUID)
 		if err != nil {
@@ -80,22 +90,49 @@ func (t *Topic) Flush(ctx context.Context) error {
 		}
 		actions.Metadata = metadata
 	}
+	store := blob.Prefixed(t.Root, schemas.ChangesPrefix(t.Name))
 	snapshot, err := delta.Commit(ctx, store, t.snapshot, func(context.Context, *delta.Snapshot) (delta.Actions, error) { return actions, nil }, delta.Options{})
 	if err != nil {
 		return err
 	}
-	t.snapshot, t.archived = snapshot, len(t.Rows)
+	t.snapshot = snapshot
 	return nil
+}
+
+// FlushSorted archives rows that come sorted, as one file of the container and one commit, without holding them: they do
+// not stand in Rows. What was published before must have been flushed.
+func (t *Topic) FlushSorted(ctx context.Context, partition int32, container string, rows iter.Seq[archive.Row]) error {
+	store := blob.Prefixed(t.Root, schemas.ChangesPrefix(t.Name))
+	uuid := []byte(t.UUID.String())
+	add, err := writeRows(ctx, store, container, func(yield func(*archive.Row) bool) {
+		for row := range rows {
+			row.Topic, row.TopicPartition, row.Offset = uuid, partition, t.next[partition]
+			t.next[partition]++
+			if !yield(&row) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return t.commit(ctx, delta.Actions{
+		Adds: []delta.Add{add}, Txns: []delta.Txn{{AppID: schemas.TxnAppID(t.UUID, partition), Version: t.next[partition] - 1}},
+	})
 }
 
 func writeFile(ctx context.Context, store blob.Store, container string, rows []*archive.Row) (delta.Add, error) {
 	slices.SortFunc(rows, (*archive.Row).Compare)
+	return writeRows(ctx, store, container, slices.Values(rows))
+}
+
+func writeRows(ctx context.Context, store blob.Store, container string, rows iter.Seq[*archive.Row]) (delta.Add, error) {
 	var file bytes.Buffer
 	w, err := archive.NewFileWriter(&file, schemas.ChangeColumns())
 	if err != nil {
 		return delta.Add{}, err
 	}
-	for _, row := range rows {
+	for row := range rows {
 		if err := w.Write(row); err != nil {
 			return delta.Add{}, err
 		}

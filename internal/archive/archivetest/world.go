@@ -127,10 +127,12 @@ func (w *World) Step() {
 
 // Settle lets every range drain and mark.
 func (w *World) Settle() {
-	for range 3 {
-		for _, r := range w.ranges {
+	for _, r := range w.ranges {
+		for {
 			w.now = w.now.Add(time.Second)
-			w.read(r)
+			if w.read(r) {
+				break
+			}
 		}
 	}
 }
@@ -174,8 +176,8 @@ func (w *World) failOver(r *feedRange) {
 	r.failed = true
 }
 
-// read is one round of a range's reader: a page of changes, and a mark.
-func (w *World) read(r *feedRange) {
+// read is one round of a range's reader: a page of changes, and a mark. It tells whether the reader said that it drained.
+func (w *World) read(r *feedRange) bool {
 	if r.failed {
 		r.failed = false
 		r.reader.generation = schemas.NextGeneration(w.now, r.reader.generation)
@@ -202,7 +204,7 @@ func (w *World) read(r *feedRange) {
 				w.markAt(r, &old, true, now)
 			}
 		})
-		return
+		return false
 	}
 	for _, d := range page {
 		r.reader.offsets.Raise(w.publish(&r.reader, d))
@@ -214,6 +216,7 @@ func (w *World) read(r *feedRange) {
 		w.remember(r, &r.reader)
 	}
 	w.mark(r, &r.reader, drained)
+	return drained
 }
 
 // page is what the feed shows after a position: the documents whose current version is later, by LSN.

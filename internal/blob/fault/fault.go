@@ -21,6 +21,7 @@ var ErrFault = errors.New("injected fault")
 // Fault is one way to fail.
 type Fault uint8
 
+// The faults.
 const (
 	None        Fault = iota
 	Drop              // nothing is done, no answer (any operation)
@@ -34,6 +35,7 @@ const (
 // Kind of an operation.
 type Kind uint8
 
+// The kinds.
 const (
 	Get Kind = iota
 	Put

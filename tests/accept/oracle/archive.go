@@ -70,6 +70,7 @@ type Mark struct {
 
 	Partition int32 `json:"-"` // where it stands
 	Offset    int64 `json:"-"`
+	ahead     bool  // of what the table has passed
 }
 
 // Counts reports whether the mark promises something: that all live documents are there in their version at LSN.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // span names one generation of one range of one container.
@@ -45,8 +46,10 @@ func (a *Archive) locate() located {
 func (a *Archive) CheckMarks(ledger Ledger, report *Report) Lineages {
 	rows := a.locate()
 	marks := map[span][]*Mark{}
+	last := a.Last()
 	for i := range a.Marks {
 		m := &a.Marks[i]
+		m.ahead = m.isAhead(last)
 		key := span{m.Incarnation, m.Range, m.Generation}
 		marks[key] = append(marks[key], m)
 	}
@@ -126,7 +129,7 @@ func checkLineage(r *Range, config int64, key span, marks []*Mark, rows located,
 		}
 	}
 	for _, m := range marks {
-		if m.Counts() {
+		if m.Counts() && !m.ahead {
 			wrong = append(wrong, checkMark(m, r, config, lineage, rows)...)
 		}
 	}
@@ -165,6 +168,16 @@ func checkMark(m *Mark, r *Range, config int64, lineage []Entry, rows located) [
 		}
 	}
 	return wrong
+}
+
+func (m *Mark) isAhead(last map[int32]int64) bool {
+	for text, offset := range m.Offsets {
+		partition, err := strconv.ParseInt(text, 10, 32)
+		if have, ok := last[int32(partition)]; err != nil || offset >= 0 && (!ok || have < offset) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Mark) offset(partition int32) int64 {

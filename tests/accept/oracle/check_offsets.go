@@ -27,10 +27,23 @@ func (a *Archive) CheckOffsets(ends map[int32]int64, report *Report) {
 	for _, partition := range slices.Sorted(maps.Keys(ends)) {
 		a.checkPartition(partition, offsets[partition], ends[partition], report)
 	}
+	for i := range a.Marks {
+		if m := &a.Marks[i]; m.isAhead(lastOf(ends)) {
+			report.Add("offsets", "%s names offsets %v, the topic ends before %v", m, m.Offsets, ends)
+		}
+	}
 	below := map[int32]int64{}
 	for version, c := range a.Table.Commits {
 		a.checkCommit(version, c, byFile, below, report)
 	}
+}
+
+func lastOf(ends map[int32]int64) map[int32]int64 {
+	last := map[int32]int64{}
+	for partition, end := range ends {
+		last[partition] = end - 1
+	}
+	return last
 }
 
 func (a *Archive) checkPartition(partition int32, have []int64, end int64, report *Report) {

@@ -114,6 +114,16 @@ func (l Ledger) ByName(name string) *History {
 	return found
 }
 
+// Last is the time of the last write or failover.
+func (h *History) Last() (last time.Time) {
+	for _, r := range h.Ranges {
+		if n := len(r.Lines); n > 0 && r.Lines[n-1].Time.After(last) {
+			last = r.Lines[n-1].Time
+		}
+	}
+	return last
+}
+
 // Range is the range with these bounds; one without any write is empty.
 func (h *History) Range(s Span) *Range {
 	for _, r := range h.Ranges {

@@ -30,6 +30,7 @@ func TestDefectsAreFound(t *testing.T) {
 		{"the topic goes on", "offsets", func(w *world) { w.ends[1]++ }},
 		{"a partition nobody knows", "offsets", func(w *world) { w.find("a", 1).TopicPartition = 9 }},
 		{"a foreign topic's row", "offsets", func(w *world) { w.find("a", 1).Topic = "x" }},
+		{"a mark ahead of the topic", "offsets", func(w *world) { w.at(low, 10, 4).Offsets["1"] = 99 }},
 		{"txn ahead of its rows", "commits", func(w *world) { w.commits[1].txns[1]++ }},
 		{"txn of a partition without rows", "commits", func(w *world) { w.commits[1].txns[7] = 5 }},
 		{"rows without a txn", "commits", func(w *world) { delete(w.commits[0].txns, 1) }},
@@ -81,6 +82,7 @@ func TestDefectsAreFound(t *testing.T) {
 		{"a generation without a mark", "marks", func(w *world) { w.find("a", 1).Generation = 11 }},
 		{"a mark of an unknown incarnation", "marks", func(w *world) { w.at(low, 10, 3).Incarnation = "R2" }},
 
+		{"a name of another vector", "points", func(w *world) { w.point.Name = w.point.Name[:21] + "00000000" }},
 		{"cuts that leave a hole", "points", func(w *world) { w.point.Cuts = w.point.Cuts[:1] }},
 		{"cuts that overlap", "points", func(w *world) { w.point.Cuts = append(w.point.Cuts, w.point.Cuts[1]) }},
 		{"a cut without a mark", "points", func(w *world) { w.point.Cuts[0].LSN = 2 }},

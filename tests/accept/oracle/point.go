@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -36,6 +38,9 @@ func (p *Point) Same(q *Point) bool {
 // counts, no older than five minutes before the newest of them; its times are theirs, its offsets theirs together, and
 // the table has passed them.
 func (a *Archive) CheckPoint(p *Point, report *Report) {
+	if name := p.fold(); name != p.Name {
+		report.Add("points", "%s: its vector folds to the name %s", p.Name, name)
+	}
 	next := ""
 	var latest, earliest, complete time.Time
 	offsets := map[string]int64{}
@@ -86,6 +91,26 @@ func (a *Archive) CheckPoint(p *Point, report *Report) {
 			report.Add("points", "%s: the table ends at %d of partition %s, the point at %d", p.Name, last[n], partition, offset)
 		}
 	}
+}
+
+// fold is the name that the point's vector folds to: its latest time, and 8 digits of the SHA-256 of its vector in the
+// archive's encoding.
+func (p *Point) fold() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "almanac point 1\ncontainer %s\nincarnation %s\n", p.Container, p.Incarnation)
+	for _, c := range p.Cuts {
+		fmt.Fprintf(&b, "cut %s %d %d\n", c.Range, c.Generation, c.LSN)
+	}
+	partitions := map[int]int64{}
+	for text, offset := range p.Offsets {
+		if n, err := strconv.Atoi(text); err == nil && offset >= 0 {
+			partitions[n] = offset
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(partitions)) {
+		fmt.Fprintf(&b, "offset %d %d\n", n, partitions[n])
+	}
+	return p.Latest.UTC().Format("20060102T150405.000Z") + "-" + Digest([]byte(b.String()))[:8]
 }
 
 // markOf is the newest mark at the cut that is not later than the point.

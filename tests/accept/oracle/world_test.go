@@ -116,6 +116,7 @@ func newWorld(t *testing.T) *world {
 	}
 	// The last mark names what stands before it.
 	w.point.Offsets["0"], w.point.Offsets["1"] = w.ends[0]-2, w.ends[1]-1
+	w.point.Name = w.point.fold()
 	for i, id := range []string{"a", "b", "c", "d"} {
 		doc := Doc{[]string{k0, k0, k1, k1}[i], id}
 		w.got[doc] = []string{a2.SHA256, b1.SHA256, c3.SHA256, d1.SHA256}[i]

@@ -111,8 +111,9 @@ func TestPausedArchiver(t *testing.T) {
 	})
 	zombie := w.run(paused)
 	<-reached
-	w.config.Archiver.Group = "others" // so that it is given all partitions, as after a session timeout
-	healthy := w.run(w.store)
+	other := *w.config
+	other.Archiver.Group = "others" // so that it is given all partitions, as after a session timeout
+	healthy := w.runWith(archiver.Options{Config: &other, Archive: w.store, Producer: w.store, Log: w.log()})
 	w.waitArchived()
 	close(release)
 	w.sendChanges(20)

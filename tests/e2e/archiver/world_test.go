@@ -24,6 +24,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/mem"
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -62,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	t.Logf("seed %d", seed)
 	w := &world{t: t, store: mem.New(), rng: rand.New(rand.NewPCG(seed, 0)), sent: map[place]sentRecord{}}
 	w.startKafka()
-	identity, err := archive.IdentifyTopic(t.Context(), w.store, topicName)
+	identity, err := topicid.Identify(t.Context(), w.store, topicName)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/delta"
 	"github.com/cosmos-almanac/almanac/internal/service"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/restorer"
 	"github.com/cosmos-almanac/almanac/schemas"
 	"github.com/cosmos-almanac/almanac/tests/harness"
@@ -129,7 +130,7 @@ func (w *world) openArchive() {
 	store, err := dir.New(filepath.Join(w.folder, "archive"), dir.Options{})
 	w.must(err)
 	w.store = store
-	w.topic, err = archive.IdentifyTopic(ctx, store, w.container.TopicName())
+	w.topic, err = topicid.Identify(ctx, store, w.container.TopicName())
 	w.must(err)
 	w.table, err = delta.Load(ctx, w.changes(), delta.Options{})
 	w.must(err)

@@ -1,5 +1,5 @@
 // Package checkpoint is a model of the producer's protocol for one feed range: who reads, what stands in the checkpoint,
-// and what a drained mark may claim (DESIGN §2 and §5). Two producers run it over a service, a topic and a store that do
+// and what a drained mark may claim. Two producers run it over a service, a topic and a store that do
 // what their contracts allow, in a schedule drawn from a seed.
 //
 // What may happen at any step: either producer pauses for as long as it likes and goes on as a zombie, or loses its

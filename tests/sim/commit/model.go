@@ -1,4 +1,4 @@
-// Package commit is a model of the archive's commit protocol (DESIGN.md §6), small enough to try every schedule of it.
+// Package commit is a model of the archive's commit protocol (docs/format.md, the table changes), small enough to try every schedule of it.
 //
 // Archivers flush records of topic partitions as versions of a log, in a store that loses answers, delays puts, and
 // answers an own landed put with a conflict. Partitions move while their former owner does not know it yet; whoever is
@@ -17,6 +17,7 @@ import "fmt"
 // Guard is one rule that can be left out.
 type Guard string
 
+// The guards.
 const (
 	None       Guard = ""
 	CAS        Guard = "a span begins where its partition stands in the version just below"

@@ -1,4 +1,8 @@
-package archive
+// Package topicid keeps topic.json: the random uuid that tells a topic from another one under the same name. Every
+// record carries it, the archive's table names it, and Event Hubs offers nothing of the kind.
+//
+// Guarantee: topic.json is written once, by whoever comes first; everybody else reads what stands there.
+package topicid
 
 import (
 	"bytes"
@@ -11,17 +15,18 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-const smallLimit = 64 << 10 // bytes of topic.json or of a halt
+// SizeLimit bounds topic.json, in bytes.
+const SizeLimit = 64 << 10
 
-const identifyAttempts = 3
+const attempts = 3
 
 // ErrNoTopic says that an archive holds nothing of a topic yet.
 var ErrNoTopic = errors.New("the archive has no topic.json of it")
 
-// IdentifyTopic reads the topic's identity, and gives it one if it has none: whoever comes first names it.
-func IdentifyTopic(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {
-	for range identifyAttempts {
-		have, err := ReadTopic(ctx, root, topic)
+// Identify reads the topic's identity, and gives it one if it has none: whoever comes first names it.
+func Identify(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {
+	for range attempts {
+		have, err := Read(ctx, root, topic)
 		if !errors.Is(err, ErrNoTopic) {
 			return have, err
 		}
@@ -38,10 +43,10 @@ func IdentifyTopic(ctx context.Context, root blob.Store, topic string) (schemas.
 	return schemas.Topic{}, fmt.Errorf("identify topic %s: %s was written, but cannot be read back: %w", topic, schemas.TopicFile(topic), ErrNoTopic)
 }
 
-// ReadTopic reads the topic's identity; ErrNoTopic where there is none.
-func ReadTopic(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {
+// Read reads the topic's identity; ErrNoTopic where there is none.
+func Read(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {
 	name := schemas.TopicFile(topic)
-	body, _, err := blob.ReadAll(ctx, root, name, smallLimit)
+	body, _, err := blob.ReadAll(ctx, root, name, SizeLimit)
 	if errors.Is(err, blob.ErrNotFound) {
 		return schemas.Topic{}, fmt.Errorf("read identity of topic %s: %w", topic, ErrNoTopic)
 	}

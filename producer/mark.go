@@ -1,0 +1,108 @@
+package producer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// markDue makes a mark in its cadence: at once when the range drains after it did not, at most every mark_interval while
+// it works, every idle_mark_interval otherwise.
+func (r *reader) markDue(ctx context.Context, drained bool) error {
+	if !r.positioned {
+		r.log.Warn("the continuation is no LSN: no marks, and so no restore points, can be made")
+		return nil
+	}
+	since := r.p.now().Sub(r.marked)
+	cadence := r.p.config.Producer.IdleMarkInterval
+	switch {
+	case drained && (r.behind || r.read.Basis == schemas.BasisLoading):
+		cadence = 0
+	case !drained || r.worked:
+		cadence = r.p.config.Producer.MarkInterval
+	}
+	if since < cadence {
+		return nil
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	completes := drained && r.acked.Basis == schemas.BasisLoading
+	if completes {
+		r.read.Basis, r.read.BasisFrom = schemas.BasisComplete, r.acked.Position
+		r.acked = clone(r.read)
+		r.log.Info("read from the beginning has drained", "generation", int64(r.acked.Generation), "lsn", int64(r.acked.Position))
+	}
+	if err := r.mark(ctx, drained); err != nil {
+		return err
+	}
+	if completes {
+		return r.save(ctx, r.acked)
+	}
+	return nil
+}
+
+// openingMark is a generation's first event: its offsets tell what was published before.
+func (r *reader) openingMark(ctx context.Context) error {
+	r.worked, r.behind = true, true
+	return r.mark(ctx, false)
+}
+
+// mark states what is acknowledged. The definition goes before it, so that a point's definition is within its offsets.
+func (r *reader) mark(ctx context.Context, drained bool) error {
+	m := &schemas.Mark{
+		Container: r.acked.Container, Incarnation: r.acked.Incarnation, Range: r.acked.Range, Mode: r.acked.Mode,
+		Generation: r.acked.Generation, Basis: r.acked.Basis, BasisFrom: r.acked.BasisFrom,
+		LSN: r.acked.Position, Newest: r.acked.Newest, Drained: drained, Latest: r.acked.Latest, Offsets: r.acked.Offsets,
+	}
+	if !r.drainedAt.IsZero() {
+		m.CompleteTo = r.drainedAt.Add(-r.p.config.Producer.Settle).UTC()
+	}
+	value, err := m.Encode()
+	if err != nil {
+		return fmt.Errorf("encode mark: %w", err)
+	}
+	if err := r.control(ctx, schemas.OpMark, m.Latest, value); err != nil {
+		return err
+	}
+	r.marked, r.worked, r.behind = r.p.now(), false, !drained
+	r.p.metrics.marks.Inc()
+	return nil
+}
+
+// define publishes the container's definition when it changed. It is the task of the range that begins at the minimum.
+// Every range learns here when another container stands under the name.
+func (r *reader) define(ctx context.Context) error {
+	now := r.p.now()
+	if !r.defined.IsZero() && now.Sub(r.defined) < r.p.config.Producer.DefinitionInterval {
+		return nil
+	}
+	live, err := r.p.account.ReadContainer(ctx, r.container.Database, r.container.Name)
+	if err != nil {
+		return err
+	}
+	if live.RID != r.read.Incarnation {
+		return halted(reasonIncarnation, "resource id was %s, is %s", r.read.Incarnation, live.RID)
+	}
+	r.container, r.defined = live, now
+	sum := sha256.Sum256(live.Resource)
+	hash := hex.EncodeToString(sum[:])
+	if r.read.Range.Min != schemas.MinEPK || hash == r.read.Definition || r.read.Generation == 0 {
+		if r.read.Generation == 0 {
+			r.defined = time.Time{} // after the generation has begun
+		}
+		return nil
+	}
+	if err := r.control(ctx, schemas.OpDefinition, now, live.Resource); err != nil {
+		return err
+	}
+	r.read.Definition = hash
+	r.acked = clone(r.read)
+	r.moved = true
+	r.log.Info("definition published", "sha256", hash)
+	return nil
+}

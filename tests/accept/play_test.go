@@ -1,0 +1,232 @@
+package accept
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
+	"github.com/cosmos-almanac/almanac/tests/harness"
+)
+
+// play is one run of the stack.
+type play struct {
+	*testing.T
+	ctx     context.Context
+	random  *rand.Rand // the director's; authors have their own
+	stack   *harness.Stack
+	library *harness.Library
+	cast    []*harness.Process // producers and archivers
+
+	containers []harness.Container
+	topics     []string
+	keys       map[string][]key      // by container
+	corpus     map[string][]document // by container
+	authors    []*author
+
+	seen map[string]oracle.Point // every point that was ever listed, by container and name
+}
+
+// newPlay starts the emulators; topic is one for all containers, or empty for one each.
+func newPlay(t *testing.T, ctx context.Context, topic string) *play {
+	p := &play{
+		T: t, ctx: ctx, random: rand.New(rand.NewPCG(uint64(seed), uint64(len(topic)))), library: &harness.Library{},
+		containers: []harness.Container{
+			{
+				Database: "shop", ID: "orders", Key: []string{"/pk"}, Ranges: 5, Topic: topic, Deletes: "soft",
+				Definition: `"indexingPolicy":{"indexingMode":"consistent","includedPaths":[{"path":"/*"}],"excludedPaths":[{"path":"/\"_etag\"/?"}]}`,
+			},
+			{Database: "shop", ID: "visits", Key: []string{"/tenant", "/user"}, Ranges: 6, Topic: topic, Deletes: "soft"},
+		},
+		keys: map[string][]key{"shop.orders": flatKeys(), "shop.visits": deepKeys()},
+		seen: map[string]oracle.Point{},
+	}
+	var err error
+	p.stack, err = harness.New(ctx, harness.Options{Dir: t.TempDir(), Bin: bin, Partitions: 4, Containers: p.containers, Settings: harness.Settings{
+		"kafka.session_timeout":             "1s",
+		"producer.page_size":                "50",
+		"producer.checkpoint_interval":      "500ms",
+		"archiver.flush_interval":           "250ms",
+		"archiver.control_commit_interval":  "500ms",
+		"compactor.snapshot_interval":       "2s",
+		"producer.idle_checkpoint_interval": "2s",
+	}})
+	p.must(err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("ALMANAC_SEED=%d repeats the choices\n%s", seed, p.stack.Tails(15))
+		}
+		if err := p.stack.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p.corpus = map[string][]document{}
+	for i, c := range p.containers {
+		p.corpus[c.Name()] = corpus(p.keys[c.Name()])
+		if !slices.Contains(p.topics, c.TopicName()) {
+			p.topics = append(p.topics, c.TopicName())
+		}
+		for n := range 2 {
+			p.authors = append(p.authors, &author{
+				name: fmt.Sprintf("%s%d", c.ID[:1], n), account: p.stack.Account, container: c, library: p.library, keys: p.keys[c.Name()],
+				random: rand.New(rand.NewPCG(uint64(seed), uint64(10*i+n+100))), pace: 12 * time.Millisecond, most: 500,
+			})
+		}
+	}
+	return p
+}
+
+func (p *play) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+// spawn starts the programs.
+func (p *play) spawn() {
+	for _, one := range []string{"producer", "archiver"} {
+		for n := range 2 {
+			process, err := p.stack.Spawn(fmt.Sprintf("%s-%d", one, n+1), one, []string{"run"})
+			p.must(err)
+			p.cast = append(p.cast, process)
+		}
+	}
+}
+
+// writeCorpus upserts all documents of the corpus.
+func (p *play) writeCorpus() {
+	for _, c := range p.containers {
+		for _, d := range p.corpus[c.Name()] {
+			p.library.Keep(d.body)
+			p.must(p.stack.Account.Write(p.ctx, harness.Upsert, c, d.key.array, d.body))
+		}
+	}
+}
+
+// timeline is what `points` prints.
+type timeline struct {
+	Points  []listed
+	Pending []string
+}
+
+type listed struct {
+	oracle.Point
+	Claim string `json:"claim"`
+	Exact bool   `json:"exact"`
+}
+
+// points lists all points of a container, and compares each with what its name meant before.
+func (p *play) points(c harness.Container) *timeline {
+	p.Helper()
+	result, err := p.stack.Run(p.ctx, "restorer", "points", "--container", c.Name(), "--last", "0", "-o", "json")
+	p.must(err)
+	p.must(result.Err())
+	var list timeline
+	p.must(json.Unmarshal(result.Stdout, &list))
+	ledger, err := oracle.ReadLedger(p.stack.Ledger)
+	p.must(err)
+	for i := range list.Points {
+		one := &list.Points[i]
+		one.Container, one.Incarnation = c.Name(), ledger.ByName(c.Name()).RID
+		name := c.Name() + " " + one.Name
+		if before, ok := p.seen[name]; ok && !before.Same(&one.Point) {
+			p.Errorf("point %s changed: it was %+v, it is %+v", name, before, one.Point)
+		}
+		p.seen[name] = one.Point
+		if !one.Exact {
+			p.Errorf("point %s is %s, want exact", name, one.Claim)
+		}
+	}
+	return &list
+}
+
+// until waits for a condition, for at most so long, and for as long as no program has ended by itself.
+func (p *play) until(most time.Duration, what string, check func() (string, error)) {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, most)
+	defer cancel()
+	p.must(harness.Until(ctx, what, func() (string, error) {
+		if err := p.stack.Failed(); err != nil {
+			return "", err
+		}
+		return check()
+	}))
+}
+
+// perform lets authors write while the scene lasts.
+func (p *play) perform(scene func()) {
+	writing, stop := context.WithCancel(p.ctx)
+	group, writing := errgroup.WithContext(writing)
+	for _, a := range p.authors {
+		group.Go(func() error { return a.write(writing) })
+	}
+	defer func() {
+		stop()
+		if err := group.Wait(); err != nil {
+			p.Error(err)
+		}
+		p.Log(tally(p.authors))
+	}()
+	scene()
+}
+
+// quiesce waits until everything that was written can be restored, ends the programs, and sees to it that the archive
+// holds the topics whole.
+func (p *play) quiesce() {
+	ledger, err := oracle.ReadLedger(p.stack.Ledger)
+	p.must(err)
+	for _, c := range p.containers {
+		last := ledger.ByName(c.Name()).Last()
+		p.until(time.Minute, "a point of "+c.Name()+" past the last write", func() (string, error) {
+			list := p.points(c)
+			if n := len(list.Points); n == 0 || list.Points[n-1].CompleteTo.Before(last) {
+				return fmt.Sprintf("the last write is of %s; pending: %s", last, list.Pending), nil
+			}
+			return "", nil
+		})
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	p.must(p.cast[0].Stop(ctx))
+	p.must(p.cast[1].Stop(ctx))
+	for _, topic := range p.topics {
+		ends, err := p.stack.Ends(ctx, topic)
+		p.must(err)
+		progress := p.stack.Progress(topic)
+		p.until(30*time.Second, topic+" in the archive", func() (string, error) {
+			err := progress.Refresh()
+			return progress.Missing(ends), err
+		})
+	}
+	p.must(p.cast[2].Stop(ctx))
+	p.must(p.cast[3].Stop(ctx))
+}
+
+// archives reads what stands in the store.
+func (p *play) archives(report *oracle.Report) []*oracle.Archive {
+	var out []*oracle.Archive
+	for _, topic := range p.topics {
+		a, err := oracle.ReadArchive(p.stack.Archive, topic, report)
+		p.must(err)
+		out = append(out, a)
+	}
+	return out
+}
+
+// verdict fails the test when the report is not empty.
+func (p *play) verdict(what string, report *oracle.Report) {
+	p.Helper()
+	if report.Total() > 0 {
+		p.Errorf("%s: %d findings in %s\n%s", what, report.Total(), filepath.Base(p.stack.Dir), report)
+	}
+}
+
+func fmtList(list []string) string { return fmt.Sprintf("%q", list) }
