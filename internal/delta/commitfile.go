@@ -59,13 +59,13 @@ func (c commitFile) txnID() string {
 // encodeCommit writes a version's JSON: one action a line, the commit info first.
 func encodeCommit(a Actions, id, engine string, now time.Time) ([]byte, error) {
 	info := wireCommitInfo{
-		Timestamp: millis(now), Operation: a.Info.Operation, Parameters: a.Info.Parameters, EngineInfo: engine, TxnID: id,
+		Timestamp: millis(now), Operation: a.Info.Operation, Parameters: make(map[string]any, len(a.Info.Parameters)), EngineInfo: engine, TxnID: id,
+	}
+	for name, value := range a.Info.Parameters {
+		info.Parameters[name] = value
 	}
 	if info.Operation == "" {
 		info.Operation = "WRITE"
-	}
-	if info.Parameters == nil {
-		info.Parameters = map[string]string{}
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -165,9 +166,27 @@ func (e *SweptError) Error() string {
 }
 
 // UnsupportedError says that a table needs what this package does not know.
-type UnsupportedError struct{ Property string }
+type UnsupportedError struct {
+	Property string
+	Since    int64 // the version that brought it; 0 where that is not known
+}
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("table needs %s; this program reads and writes Delta tables of reader version 1 and writer version 2 without table features: "+
-		"another program has upgraded the table; restore its properties or use a copy", e.Property)
+	since, before := "", "<the last version before it>"
+	if e.Since > 0 {
+		since, before = fmt.Sprintf(" since version %d", e.Since), strconv.FormatInt(e.Since-1, 10)
+	}
+	return fmt.Sprintf("table needs %s%s; this program reads and writes Delta tables of reader version 1 and writer version 2 without table features. "+
+		"Another program has upgraded the table. To undo that, restore the version before: in Spark, SET spark.databricks.delta.restore.protocolDowngradeAllowed = true; "+
+		"RESTORE TABLE delta.`<the table's folder>` TO VERSION AS OF %[3]s; or with delta-rs, DeltaTable(<the table's folder>).restore(%[3]s, protocol_downgrade_allowed=True)",
+		e.Property, since, before)
+}
+
+// unsupportedSince adds the version to an UnsupportedError.
+func unsupportedSince(err error, version int64) error {
+	var unsupported *UnsupportedError
+	if errors.As(err, &unsupported) {
+		return &UnsupportedError{Property: unsupported.Property, Since: version}
+	}
+	return err
 }

@@ -141,6 +141,9 @@ func (l log) finish(o *overlay, base *Snapshot) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.unsupported != nil {
+		return nil, s.unsupported
+	}
 	if s.Protocol == (Protocol{}) || s.Metadata.ID == "" {
 		return nil, fmt.Errorf("version %d has no protocol or no metadata: it is not a Delta table, or its first versions were lost", s.Version)
 	}

@@ -12,7 +12,8 @@ import (
 // overlay is what a run of versions changes, the last word on each thing: laid over the state below the run it gives the
 // state above. Its size is that of the run.
 type overlay struct {
-	protocol *Protocol
+	protocol *wireProtocol
+	raised   int64 // the version that the protocol is of; 0 where a checkpoint tells it
 	metadata *Metadata
 	txns     map[string]wireTxn
 	files    map[string]change // by unescaped path
@@ -30,10 +31,20 @@ func newOverlay(base int64) *overlay {
 	return &overlay{txns: make(map[string]wireTxn), files: make(map[string]change), last: base}
 }
 
+// apply takes a version's removes first: its actions have no order, and a file that only gets or loses a deletion vector
+// is removed and added under one path.
 func (o *overlay) apply(version int64, lines []wireLine) error {
-	for _, line := range lines {
-		if err := o.applyLine(line); err != nil {
-			return fmt.Errorf("apply version %d: %w", version, err)
+	for _, removes := range []bool{true, false} {
+		for _, line := range lines {
+			if (line.Remove != nil) != removes {
+				continue
+			}
+			if err := o.applyLine(line); err != nil {
+				return fmt.Errorf("apply version %d: %w", version, err)
+			}
+			if line.Protocol != nil {
+				o.raised = version
+			}
 		}
 	}
 	o.last = version
@@ -43,11 +54,7 @@ func (o *overlay) apply(version int64, lines []wireLine) error {
 func (o *overlay) applyLine(line wireLine) error {
 	switch {
 	case line.Protocol != nil:
-		protocol, err := line.Protocol.protocol()
-		if err != nil {
-			return err
-		}
-		o.protocol = &protocol
+		o.protocol = line.Protocol // what matters is the last one: an upgrade can be undone
 	case line.MetaData != nil:
 		metadata, err := line.MetaData.metadata()
 		if err != nil {
@@ -57,11 +64,11 @@ func (o *overlay) applyLine(line wireLine) error {
 	case line.Txn != nil:
 		o.txns[line.Txn.AppID] = *line.Txn
 	case line.Add != nil:
-		add, err := line.Add.add()
+		path, err := unescapePath(line.Add.Path)
 		if err != nil {
 			return err
 		}
-		o.files[add.Path] = change{add: line.Add}
+		o.files[path] = change{add: line.Add}
 	case line.Remove != nil:
 		path, err := unescapePath(line.Remove.Path)
 		if err != nil {
@@ -80,7 +87,12 @@ func (o *overlay) over(s *Snapshot) (*Snapshot, error) {
 		next.Checked, next.seen = o.tip.Now, o.tip
 	}
 	if o.protocol != nil {
-		next.Protocol = *o.protocol
+		var err error
+		if next.Protocol, err = o.protocol.protocol(); err != nil {
+			next.unsupported = unsupportedSince(err, o.raised)
+		} else {
+			next.unsupported = nil
+		}
 	}
 	if o.metadata != nil {
 		next.Metadata = *o.metadata
@@ -96,7 +108,7 @@ func (o *overlay) over(s *Snapshot) (*Snapshot, error) {
 			next.Txns[app] = t.Version
 		}
 	}
-	if s.opts.WithoutFiles || len(o.files) == 0 {
+	if s.opts.WithoutFiles || len(o.files) == 0 || next.unsupported != nil {
 		return &next, nil
 	}
 	var err error

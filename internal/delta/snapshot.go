@@ -25,7 +25,10 @@ type Snapshot struct {
 	txns  map[string]wireTxn
 	seen  blob.Info // the file of this version
 	store blob.Store
-	opts  Options
+
+	// unsupported is why this version cannot be used; a snapshot that has it only serves to build later versions upon.
+	unsupported error
+	opts        Options
 }
 
 // Load reads the newest version. The store is the table's folder; a folder without a log is a snapshot of NoTable.
@@ -69,6 +72,9 @@ func (s *Snapshot) Refresh(ctx context.Context) (*Snapshot, error) {
 		return Load(ctx, s.store, s.opts)
 	}
 	next, err := o.over(s)
+	if err == nil {
+		err = next.unsupported
+	}
 	if err != nil {
 		return nil, fmt.Errorf("refresh table from version %d: %w", s.Version, err)
 	}

@@ -3,6 +3,7 @@ package delta
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,11 +69,11 @@ type wireRemove struct {
 }
 
 type wireCommitInfo struct {
-	Timestamp  int64             `json:"timestamp"`
-	Operation  string            `json:"operation"`
-	Parameters map[string]string `json:"operationParameters"`
-	EngineInfo string            `json:"engineInfo,omitempty"`
-	TxnID      string            `json:"txnId,omitempty"`
+	Timestamp  int64          `json:"timestamp"`
+	Operation  string         `json:"operation"`
+	Parameters map[string]any `json:"operationParameters"` // Spark writes booleans among them
+	EngineInfo string         `json:"engineInfo,omitempty"`
+	TxnID      string         `json:"txnId,omitempty"`
 }
 
 func (p Protocol) wire() *wireProtocol {
@@ -80,10 +81,14 @@ func (p Protocol) wire() *wireProtocol {
 }
 
 func (w *wireProtocol) protocol() (Protocol, error) {
-	for _, features := range [][]string{w.ReaderFeatures, w.WriterFeatures} {
-		if len(features) > 0 {
-			return Protocol{}, &UnsupportedError{Property: fmt.Sprintf("table feature %q", features[0])}
-		}
+	features := slices.Compact(slices.Sorted(slices.Values(slices.Concat(w.ReaderFeatures, w.WriterFeatures))))
+	// Two come along with any other, and are what writer version 2 is made of.
+	others := slices.DeleteFunc(slices.Clone(features), func(name string) bool { return name == "appendOnly" || name == "invariants" })
+	if len(others) > 0 {
+		features = others
+	}
+	if len(features) > 0 {
+		return Protocol{}, &UnsupportedError{Property: fmt.Sprintf("table features %q", features)}
 	}
 	if w.MinReader > 1 {
 		return Protocol{}, &UnsupportedError{Property: fmt.Sprintf("minReaderVersion %d", w.MinReader)}
