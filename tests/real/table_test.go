@@ -16,6 +16,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -56,7 +57,7 @@ func writeChanges(t *testing.T, root blob.Store, seed uint64) *table {
 	t.Helper()
 	ctx := within(t, 3*time.Minute)
 	rng := rand.New(rand.NewPCG(seed, 2))
-	identity, err := archive.IdentifyTopic(ctx, root, topicName)
+	identity, err := topicid.Identify(ctx, root, topicName)
 	if err != nil {
 		t.Fatal(err)
 	}

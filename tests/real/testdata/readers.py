@@ -144,7 +144,13 @@ def raise_protocol(table, feature):
     return {"Reader": opened.protocol().min_reader_version, "Writer": opened.protocol().min_writer_version}
 
 
+def restore(table, version):
+    DeltaTable(table).restore(version, protocol_downgrade_allowed=True)
+    protocol = DeltaTable(table).protocol()
+    return {"Reader": protocol.min_reader_version, "Writer": protocol.min_writer_version}
+
+
 wire.serve({
     "rows": rows, "count": count, "open": open_, "transactions": transactions, "history": history, "vacuum": vacuum,
-    "write": write, "raise": raise_protocol,
+    "write": write, "raise": raise_protocol, "restore": restore,
 })

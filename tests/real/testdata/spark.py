@@ -88,13 +88,14 @@ def raise_protocol(table, feature):
     return {"Reader": one["minReaderVersion"], "Writer": one["minWriterVersion"]}
 
 
-def lower_protocol(table, feature):
-    spark.sql(f"ALTER TABLE delta.`{table}` DROP FEATURE {feature} TRUNCATE HISTORY")
+def restore(table, version):
+    spark.sql("SET spark.databricks.delta.restore.protocolDowngradeAllowed = true")
+    spark.sql(f"RESTORE TABLE delta.`{table}` TO VERSION AS OF {version}")
     one = detail(table)
     return {"Reader": one["minReaderVersion"], "Writer": one["minWriterVersion"]}
 
 
 wire.serve({
     "rows": rows, "count": count, "open": open_, "history": history, "detail": detail, "vacuum": vacuum,
-    "write": write, "raise": raise_protocol, "lower": lower_protocol,
+    "write": write, "raise": raise_protocol, "restore": restore,
 })
