@@ -80,14 +80,14 @@ func optionsOf(env *service.Env) (Options, error) {
 	if err := env.Config.Require("archive.root", "kafka.brokers", "containers"); err != nil {
 		return Options{}, err
 	}
-	root, err := dir.New(env.Config.Archive.Root, dir.Options{})
+	root, err := dir.NewWritable(env.Config.Archive.Root, dir.Options{})
 	if err != nil {
-		return Options{}, err
+		return Options{}, fmt.Errorf("archive.root: %w", err)
 	}
 	var large blob.Store = root
 	if env.Config.Producer.Root != env.Config.Archive.Root {
 		if large, err = dir.New(env.Config.Producer.Root, dir.Options{}); err != nil {
-			return Options{}, err
+			return Options{}, fmt.Errorf("producer.root: %w", err)
 		}
 	}
 	return Options{

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -43,6 +45,7 @@ type runCommand struct{}
 // Run takes snapshots until ctx is done.
 func (c *runCommand) Run(ctx context.Context, env *service.Env) error {
 	return env.Serve(ctx, func(ctx context.Context) error {
+		defer bound(env)()
 		compactor, targets, err := build(env)
 		if err != nil {
 			return err
@@ -59,6 +62,7 @@ type snapshotCommand struct {
 
 // Run takes one snapshot.
 func (c *snapshotCommand) Run(ctx context.Context, env *service.Env) error {
+	defer bound(env)()
 	compactor, targets, err := build(env)
 	if err != nil {
 		return err
@@ -68,11 +72,8 @@ func (c *snapshotCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	plan, err := compactor.Plan(ctx, target, c.At)
-	if errors.Is(err, topicid.ErrNoTopic) {
-		return service.Usage(err)
-	}
 	if err != nil {
-		return err
+		return explain(err, env)
 	}
 	if c.DryRun {
 		return env.Print(plan, plan.Print)
@@ -104,7 +105,7 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 	}
 	halts, err := compactor.Clear(ctx, target)
 	if err != nil {
-		return err
+		return explain(err, env)
 	}
 	return env.Print(halts, func(w io.Writer) error {
 		if len(halts) == 0 {
@@ -120,14 +121,27 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 	})
 }
 
+// outsideHeap is what a process holds beside what its collector knows of.
+const outsideHeap = 24 << 20
+
+// bound keeps the process at about twice compactor.memory while the command runs, unless GOMEMLIMIT says something else:
+// what is not collected yet is the larger part of what buffers cost.
+func bound(env *service.Env) (undo func()) {
+	was := debug.SetMemoryLimit(-1)
+	if was == math.MaxInt64 {
+		debug.SetMemoryLimit(max(2*int64(env.Config.Compactor.Memory)-outsideHeap, 2*outsideHeap))
+	}
+	return func() { debug.SetMemoryLimit(was) }
+}
+
 // build makes the compactor of a configuration.
 func build(env *service.Env) (*Compactor, []Target, error) {
 	if err := env.Config.Require("archive.root", "containers"); err != nil {
 		return nil, nil, err
 	}
-	root, err := dir.New(env.Config.Archive.Root, dir.Options{})
+	root, err := dir.NewWritable(env.Config.Archive.Root, dir.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("archive.root: %w", err)
 	}
 	var targets []Target
 	for _, one := range env.Config.Containers {
@@ -142,6 +156,13 @@ func build(env *service.Env) (*Compactor, []Target, error) {
 		Log: env.Log, Registry: env.Registry, Report: env.Health.Report,
 	})
 	return compactor, targets, err
+}
+
+func explain(err error, env *service.Env) error {
+	if errors.Is(err, topicid.ErrNoTopic) {
+		return service.Usage(fmt.Errorf("%w: producer and archiver have not run with archive.root %s, or containers[].topic is another", err, env.Config.Archive.Root))
+	}
+	return err
 }
 
 func rulesOf(c config.Container) (archive.Rules, error) {

@@ -80,6 +80,9 @@ const firstRetry = time.Minute
 // Run takes a snapshot of the newest exact point of every target, now and every interval, until ctx is done. Errors of
 // one target are logged and tried again with the next round; when every target is halted it answers the first halt.
 func (c *Compactor) Run(ctx context.Context, targets []Target, interval time.Duration) error {
+	for _, t := range targets {
+		c.metrics.begin(t.Container)
+	}
 	for {
 		pause := interval
 		var halts []error
@@ -88,7 +91,11 @@ func (c *Compactor) Run(ctx context.Context, targets []Target, interval time.Dur
 			if ctx.Err() != nil {
 				return nil
 			}
-			c.opts.Report(t.Container, err)
+			if noPoint(err) {
+				c.opts.Report(t.Container, nil) // nothing is wrong with this program
+			} else {
+				c.opts.Report(t.Container, err)
+			}
 			var halt *schemas.Halt
 			if errors.As(err, &halt) {
 				halts = append(halts, halt)
@@ -116,16 +123,20 @@ func (c *Compactor) round(ctx context.Context, t Target) error {
 	if err == nil {
 		_, err = c.Execute(ctx, plan)
 	}
-	var refused *archive.RefusedError
 	switch {
 	case err == nil || ctx.Err() != nil:
-	case errors.As(err, &refused) || errors.Is(err, topicid.ErrNoTopic):
+	case noPoint(err):
 		c.opts.Log.Info("no point to take a snapshot of yet", "container", t.Container, "reason", err.Error())
 	default:
 		c.opts.Log.Error("snapshot not taken; tried again with the next round", "container", t.Container, "error", err.Error())
 		c.metrics.failed(t.Container)
 	}
 	return err
+}
+
+// noPoint tells whether an error says only that there is nothing to take a snapshot of.
+func noPoint(err error) bool {
+	return errors.As(err, new(*archive.RefusedError)) || errors.Is(err, topicid.ErrNoTopic)
 }
 
 // Clear removes the halt of a container, of every incarnation that the archive knows, and answers those that stood.

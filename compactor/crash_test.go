@@ -11,6 +11,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/fault"
 	"github.com/cosmos-almanac/almanac/internal/blob/mem"
+	"github.com/cosmos-almanac/almanac/schemas"
 )
 
 // TestCrashAtEveryStep stops a compactor at each of its operations, before and after the store did it, and lets another
@@ -92,12 +93,12 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// paused is a store whose commit of `state` waits.
-func paused(root blob.Store) (store blob.Store, reached <-chan struct{}, goOn chan<- struct{}) {
+// paused is a store whose first put of a name with that in it waits.
+func paused(root blob.Store, name string) (store blob.Store, reached <-chan struct{}, goOn chan<- struct{}) {
 	at, wait := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	return fault.NewHooked(root, func(_ context.Context, op fault.Op) fault.Fault {
-		if op.Kind == fault.Put && strings.Contains(op.Name, "_delta_log/") {
+		if op.Kind == fault.Put && strings.Contains(op.Name, name) {
 			once.Do(func() { close(at); <-wait })
 		}
 		return fault.None
@@ -105,11 +106,20 @@ func paused(root blob.Store) (store blob.Store, reached <-chan struct{}, goOn ch
 }
 
 func TestTwoCompactors(t *testing.T) {
+	const manifest, commit = "/snapshots/", "_delta_log/"
 	for _, c := range []struct {
 		name string
-		same bool // both take the same point
-		old  bool // there is a snapshot already
-	}{{"same point, first snapshot", true, false}, {"same point", true, true}, {"different points, first snapshot", false, false}, {"different points", false, true}} {
+		at   string // where the slow one waits
+		same bool   // both take the same point
+		old  bool   // there is a snapshot already
+	}{
+		{"same point, first snapshot", commit, true, false},
+		{"same point", commit, true, true},
+		{"same point, before the manifest", manifest, true, true},
+		{"different points, first snapshot", commit, false, false},
+		{"different points", commit, false, true},
+		{"different points, before the manifest", manifest, false, true},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStory(t, rand.New(rand.NewPCG(8, 9)), mem.New())
 			s.tell(t, 60)
@@ -119,7 +129,7 @@ func TestTwoCompactors(t *testing.T) {
 				}
 				s.tell(t, 30)
 			}
-			store, reached, goOn := paused(s.root)
+			store, reached, goOn := paused(s.root, c.at)
 			slow := newCompactor(t, store)
 			plan, err := slow.Plan(t.Context(), s.target, "")
 			must(t, err)
@@ -145,8 +155,19 @@ func TestTwoCompactors(t *testing.T) {
 			if names := s.check(t); names[len(names)-1] != fast.Point {
 				t.Errorf("got newest snapshot %s want %s", names[len(names)-1], fast.Point)
 			}
+			if n := s.filesOf(t, fast.Point); n != fast.Files {
+				t.Errorf("got %d files of the point in the store want %d: the loser's go", n, fast.Files)
+			}
 		})
 	}
+}
+
+// filesOf counts the files in the store that were made for a point.
+func (s *story) filesOf(t *testing.T, point string) (n int) {
+	t.Helper()
+	prefix := schemas.StatePrefix(topic, shop, s.world.Incarnation) + point
+	must(t, s.root.List(t.Context(), prefix, func(blob.Info) error { n++; return nil }))
+	return n
 }
 
 func TestManyCompactors(t *testing.T) {

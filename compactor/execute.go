@@ -176,12 +176,12 @@ func (c *Compactor) fold(ctx context.Context, p *Plan) (_ *archive.Manifest, err
 // writerMemory is what a file of `state` takes while it is written: a row group and its pages.
 const writerMemory = 40 << 20
 
-// mergeMemory leaves the merge what the writer does not need.
+// mergeMemory leaves the merge what the writer does not need, and a quarter where that is too little.
 func mergeMemory(memory int64) int64 {
 	if memory == 0 {
 		memory = replay.MemoryDefault
 	}
-	return max(memory/2, memory-writerMemory)
+	return max(memory/4, memory-writerMemory)
 }
 
 func copyAll(ctx context.Context, from *replay.Iterator, to *archive.StateWriter) error {

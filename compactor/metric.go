@@ -39,6 +39,14 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	return m, err
 }
 
+// begin creates the label values of a container.
+func (m *metrics) begin(container string) {
+	for _, c := range []*prometheus.CounterVec{m.snapshots, m.failures, m.rows} {
+		c.WithLabelValues(container)
+	}
+	m.seconds.WithLabelValues(container)
+}
+
 func (m *metrics) taken(container string, r *Result, latest time.Time) {
 	m.latest.WithLabelValues(container).Set(float64(latest.UnixMilli()) / 1e3)
 	if !r.Fresh {

@@ -165,7 +165,7 @@ func (p *Plan) findManifests(ctx context.Context, root blob.Store) error {
 		}
 		p.resume, p.Resume = left, true
 	}
-	if p.base, err = archive.FindBase(ctx, p.changes, &p.Point, &p.Rules); err != nil || p.base == nil {
+	if p.base, err = archive.FindBaseAmong(ctx, p.changes, p.known, &p.Point, &p.Rules); err != nil || p.base == nil {
 		return err
 	}
 	p.Base = p.base.Point.Name

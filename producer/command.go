@@ -103,16 +103,16 @@ func find(cfg *config.Config, name string) (config.Container, error) {
 }
 
 func openStores(cfg *config.Config) (archive, root blob.Store, err error) {
-	a, err := dir.New(cfg.Archive.Root, dir.Options{})
+	a, err := dir.NewWritable(cfg.Archive.Root, dir.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("archive.root: %w", err)
 	}
 	if cfg.Producer.Root == cfg.Archive.Root {
 		return a, a, nil
 	}
-	r, err := dir.New(cfg.Producer.Root, dir.Options{})
+	r, err := dir.NewWritable(cfg.Producer.Root, dir.Options{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("producer.root: %w", err)
 	}
 	return a, r, nil
 }

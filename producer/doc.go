@@ -13,8 +13,10 @@
 //   - A generation stands in the checkpoint before its first event, which is a mark.
 //   - A mark states acknowledged events only. It is drained only at or past the greatest LSN that any response of the
 //     generation reported, which the checkpoint keeps, because replicas lag.
-//   - INV-9. A range holds two pages at most, the one that is read and the one on its way; the bytes that wait for
-//     acknowledgement have a limit per topic.
+//   - A mark's complete_to is the service's time of an answer that drained. An answer that reports a lower newest LSN
+//     than another did is of a replica that lags, and no mark stands on it.
+//   - INV-9. A range holds two pages at most, the one that is read and the one on its way, and all readers together a
+//     number that does not grow with the ranges; the bytes that wait for acknowledgement have a limit per topic.
 //   - INV-10. What cannot be published without loss halts its range, in the checkpoint, until an operator clears it.
 //
 // tests/sim/checkpoint is the model of this protocol, with what each rule is there for.

@@ -11,8 +11,13 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-// errLost reports that another reader wrote the checkpoint: whatever was known of the range is void.
-var errLost = errors.New("checkpoint was written by another reader")
+var (
+	// errLost reports that another reader wrote the checkpoint: whatever was known of the range is void.
+	errLost = errors.New("checkpoint was written by another reader")
+
+	// errUnreadable reports a checkpoint that this version cannot decode. It is nobody's to overwrite.
+	errUnreadable = errors.New("checkpoint cannot be decoded")
+)
 
 const (
 	checkpointLimit = 256 << 10 // bytes
@@ -26,35 +31,37 @@ const (
 type line struct {
 	store   blob.Store
 	name    string
-	version string // of the object as this line knows it
-	writer  string // for people
+	version string                              // of the object as this line knows it
+	writer  string                              // for people
+	refused func(err error, wait time.Duration) // told when the store did not take a write that is tried again; may be nil
 
 	Checkpoint schemas.Checkpoint
 }
 
-// openLine reads a checkpoint. blob.ErrNotFound where there is none.
+// openLine reads a checkpoint. blob.ErrNotFound where there is none, errUnreadable where it is none.
 func openLine(ctx context.Context, store blob.Store, name, writer string) (*line, error) {
 	l := &line{store: store, name: name, writer: writer}
-	if err := l.read(ctx, &l.Checkpoint); err != nil {
+	stands, version, err := l.load(ctx)
+	if err != nil {
 		return nil, err
 	}
+	l.Checkpoint, l.version = *stands, version
 	return l, nil
 }
 
-func (l *line) read(ctx context.Context, into *schemas.Checkpoint) error {
+func (l *line) load(ctx context.Context) (*schemas.Checkpoint, string, error) {
 	body, info, err := blob.ReadAll(ctx, l.store, l.name, checkpointLimit)
 	if err != nil {
-		return fmt.Errorf("read checkpoint %s: %w", l.name, err)
+		return nil, "", fmt.Errorf("read checkpoint %s: %w", l.name, err)
 	}
 	c, err := schemas.DecodeCheckpoint(body)
 	if err != nil {
-		return fmt.Errorf("read checkpoint %s: %w", l.name, err)
+		return nil, "", fmt.Errorf("read checkpoint %s: %w: %w", l.name, errUnreadable, err)
 	}
-	*into, l.version = *c, info.Version
-	if into.Offsets == nil {
-		into.Offsets = schemas.Offsets{}
+	if c.Offsets == nil {
+		c.Offsets = schemas.Offsets{}
 	}
-	return nil
+	return c, info.Version, nil
 }
 
 // save writes next over what this line knows (INV-1). After any answer but success it reads the object back: its own
@@ -66,7 +73,6 @@ func (l *line) save(ctx context.Context, next schemas.Checkpoint, now time.Time)
 	if err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", l.name, err)
 	}
-	base := l.Checkpoint.WriteID
 	wait := settleWait
 	for range settleAttempts {
 		info, putErr := l.store.Put(ctx, l.name, bytes.NewReader(body), blob.IfVersion(l.version))
@@ -74,21 +80,25 @@ func (l *line) save(ctx context.Context, next schemas.Checkpoint, now time.Time)
 			l.Checkpoint, l.version = next, info.Version
 			return nil
 		}
-		var stands schemas.Checkpoint
-		readErr := l.read(ctx, &stands)
+		stands, version, readErr := l.load(ctx)
 		switch {
 		case readErr == nil && stands.WriteID == next.WriteID:
-			l.Checkpoint = next
+			l.Checkpoint, l.version = next, version
 			return nil
-		case errors.Is(readErr, blob.ErrNotFound), readErr == nil && stands.WriteID != base:
+		case readErr == nil && stands.WriteID != l.Checkpoint.WriteID,
+			errors.Is(readErr, blob.ErrNotFound), errors.Is(readErr, errUnreadable):
 			return fmt.Errorf("write checkpoint %s: %w", l.name, errLost)
 		}
-		if err := pause(ctx, wait); err != nil {
-			return fmt.Errorf("write checkpoint %s: %w", l.name, errors.Join(putErr, readErr, err))
+		err = errors.Join(putErr, readErr)
+		if l.refused != nil {
+			l.refused(err, wait)
+		}
+		if pauseErr := pause(ctx, wait); pauseErr != nil {
+			return fmt.Errorf("write checkpoint %s: %w", l.name, errors.Join(err, pauseErr))
 		}
 		wait = min(2*wait, settleMost)
 	}
-	return fmt.Errorf("write checkpoint %s: the store did not take it in %d attempts", l.name, settleAttempts)
+	return fmt.Errorf("write checkpoint %s: the store did not take it in %d attempts: %w", l.name, settleAttempts, err)
 }
 
 // pause waits, or returns the context's error.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -13,10 +12,6 @@ import (
 // markDue makes a mark in its cadence: at once when the range drains after it did not, at most every mark_interval while
 // it works, every idle_mark_interval otherwise.
 func (r *reader) markDue(ctx context.Context, drained bool) error {
-	if !r.positioned {
-		r.log.Warn("the continuation is no LSN: no marks, and so no restore points, can be made")
-		return nil
-	}
 	since := r.p.now().Sub(r.marked)
 	cadence := r.p.config.Producer.IdleMarkInterval
 	switch {
@@ -28,7 +23,10 @@ func (r *reader) markDue(ctx context.Context, drained bool) error {
 	if since < cadence {
 		return nil
 	}
-	if err := r.settle(); err != nil {
+	if err := r.define(ctx); err != nil {
+		return err
+	}
+	if err := r.settle(ctx); err != nil {
 		return err
 	}
 	completes := drained && r.acked.Basis == schemas.BasisLoading
@@ -48,11 +46,11 @@ func (r *reader) markDue(ctx context.Context, drained bool) error {
 
 // openingMark is a generation's first event: its offsets tell what was published before.
 func (r *reader) openingMark(ctx context.Context) error {
-	r.worked, r.behind = true, true
+	r.worked = true
 	return r.mark(ctx, false)
 }
 
-// mark states what is acknowledged. The definition goes before it, so that a point's definition is within its offsets.
+// mark states what is acknowledged.
 func (r *reader) mark(ctx context.Context, drained bool) error {
 	m := &schemas.Mark{
 		Container: r.acked.Container, Incarnation: r.acked.Incarnation, Range: r.acked.Range, Mode: r.acked.Mode,
@@ -74,35 +72,41 @@ func (r *reader) mark(ctx context.Context, drained bool) error {
 	return nil
 }
 
-// define publishes the container's definition when it changed. It is the task of the range that begins at the minimum.
-// Every range learns here when another container stands under the name.
-func (r *reader) define(ctx context.Context) error {
+// identify reads the container now and then: another one under its name halts the range, and a changed definition is to
+// be published before the next mark.
+func (r *reader) identify(ctx context.Context) error {
 	now := r.p.now()
-	if !r.defined.IsZero() && now.Sub(r.defined) < r.p.config.Producer.DefinitionInterval {
+	if r.container != nil && now.Sub(r.identified) < r.p.config.Producer.DefinitionInterval {
 		return nil
 	}
-	live, err := r.p.account.ReadContainer(ctx, r.container.Database, r.container.Name)
+	live, err := r.p.account.ReadContainer(ctx, r.named.Database, r.named.Container)
 	if err != nil {
 		return err
 	}
 	if live.RID != r.read.Incarnation {
 		return halted(reasonIncarnation, "resource id was %s, is %s", r.read.Incarnation, live.RID)
 	}
-	r.container, r.defined = live, now
 	sum := sha256.Sum256(live.Resource)
-	hash := hex.EncodeToString(sum[:])
-	if r.read.Range.Min != schemas.MinEPK || hash == r.read.Definition || r.read.Generation == 0 {
-		if r.read.Generation == 0 {
-			r.defined = time.Time{} // after the generation has begun
-		}
+	r.container, r.identified, r.definition = live, now, hex.EncodeToString(sum[:])
+	return nil
+}
+
+// define publishes the container's definition when it changed: the task of the range that begins at the minimum. It goes
+// before a mark, whose offsets include it, so that a point's definition is within the point's offsets. Its time is the
+// service's as far as the range knows it, which never goes back: a reader takes the latest one.
+func (r *reader) define(ctx context.Context) error {
+	if r.read.Range.Min != schemas.MinEPK || r.definition == r.read.Definition {
 		return nil
 	}
-	if err := r.control(ctx, schemas.OpDefinition, now, live.Resource); err != nil {
+	if err := r.settle(ctx); err != nil {
 		return err
 	}
-	r.read.Definition = hash
+	if err := r.control(ctx, schemas.OpDefinition, r.acked.Latest, r.container.Resource); err != nil {
+		return err
+	}
+	r.read.Definition = r.definition
 	r.acked = clone(r.read)
 	r.moved = true
-	r.log.Info("definition published", "sha256", hash)
+	r.log.Info("definition published", "sha256", r.definition)
 	return nil
 }

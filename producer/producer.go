@@ -11,14 +11,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
-	"github.com/cosmos-almanac/almanac/schemas"
 )
 
 // Options of a Producer. Config, Archive, Root and Log are required.
@@ -30,7 +28,7 @@ type Options struct {
 
 	Registry prometheus.Registerer        // default: metrics are kept and shown to nobody
 	Report   func(part string, err error) // told when a part becomes ready or not; default: nobody
-	Now      func() time.Time             // default: time.Now; it times cadences, and no event depends on it
+	Now      func() time.Time             // default: time.Now; it times cadences and names halts, and no event depends on it
 	Kafka    []kgo.Opt                    // further options of the clients
 }
 
@@ -49,7 +47,14 @@ type Producer struct {
 	messageLimit int    // bytes of a record above which its document goes by claim check
 	account      *cosmos.Client
 	topics       []*topic
+	tasks        []*task
+	wake         chan struct{} // buffered: some assignment changed
+	pages        chan struct{} // a slot for every page that the readers may hold together
 }
+
+// pagesMost bounds the pages that all readers hold together, read or on their way to the brokers (INV-9): ranges grow with
+// the container, memory must not. The service ends a page at 4 MB.
+const pagesMost = 16
 
 // headroom is what a record may grow by on the wire.
 const headroom = 1024
@@ -67,6 +72,7 @@ func New(o Options) (*Producer, error) {
 	p := &Producer{
 		config: o.Config, archive: o.Archive, root: o.Root, log: o.Log, report: o.Report, now: o.Now, kafka: o.Kafka, metrics: m,
 		name: host + ":" + strconv.Itoa(os.Getpid()), messageLimit: int(o.Config.Kafka.MaxMessageBytes) - headroom,
+		wake: make(chan struct{}, 1), pages: make(chan struct{}, pagesMost),
 	}
 	if p.report == nil {
 		p.report = func(string, error) {}
@@ -83,30 +89,25 @@ func New(o Options) (*Producer, error) {
 
 // Run publishes until ctx is done; then it checkpoints what is acknowledged, leaves the groups and returns nil. An error
 // with exit code 3 says that nothing is left to do before an operator acts.
-func (p *Producer) Run(ctx context.Context) (err error) {
+func (p *Producer) Run(ctx context.Context) error {
 	defer p.account.Close()
 	defer func() {
 		for _, t := range p.topics {
 			t.client.Close()
 		}
 	}()
-	if err := p.open(ctx); err != nil {
+	if err := p.open(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	var group errgroup.Group
-	for _, t := range p.topics {
-		group.Go(func() error {
-			if err := p.work(ctx, t); err != nil {
-				return fmt.Errorf("every range of topic %s that this process reads is halted: %w", t.name, err)
-			}
-			return nil
-		})
-	}
-	return group.Wait()
+	return p.work(ctx)
 }
 
 // startMost is how long the account may take to answer at start-up.
 const startMost = 10 * time.Second
+
+var errJoining = errors.New("the consumer group has not assigned partitions yet")
 
 // open checks account, topics and containers before anything is published.
 func (p *Producer) open(ctx context.Context) error {
@@ -116,9 +117,10 @@ func (p *Producer) open(ctx context.Context) error {
 		return fmt.Errorf("cosmos.endpoint %s: %w", p.config.Cosmos.Endpoint, err)
 	}
 	p.report("cosmos", nil)
+	p.report("kafka", errJoining)
 	for _, one := range p.config.Topics() {
-		t := &topic{name: one.Name}
-		if err := p.join(t); err != nil {
+		t, err := p.join(one.Name)
+		if err != nil {
 			return err
 		}
 		p.topics = append(p.topics, t)
@@ -148,63 +150,10 @@ func (p *Producer) openTopic(ctx context.Context, t *topic, containers []config.
 			return err
 		}
 		for _, span := range seed.Ranges {
-			k := &task{container: c, span: span, owner: ownerOf(span, seed.Partitions)}
-			t.ranges = append(t.ranges, k)
+			k := &task{topic: t, container: c, span: span, owner: ownerOf(span, seed.Partitions)}
+			p.tasks = append(p.tasks, k)
 			p.metrics.halted(k, 0)
 		}
 	}
-	t.nudge()
 	return nil
-}
-
-// Clear removes the halt of a container's range, or of all of them when span is nil, by compare-and-set. It returns the
-// halts that it removed. A reader notices within seconds.
-func Clear(ctx context.Context, root blob.Store, c config.Container, span *schemas.FeedRange, now time.Time) ([]*schemas.Halt, error) {
-	var names []string
-	prefix := schemas.CheckpointPrefix(c.Topic, c.Name())
-	err := root.List(ctx, prefix, func(info blob.Info) error {
-		if span == nil || info.Name == schemas.CheckpointFile(c.Topic, c.Name(), *span) {
-			names = append(names, info.Name)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list checkpoints %s: %w", prefix, err)
-	}
-	if len(names) == 0 {
-		return nil, usagef("container %s has no such checkpoint below %s: name a range as the log does, MIN-MAX, or all", c.Name(), prefix)
-	}
-	var cleared []*schemas.Halt
-	for _, name := range names {
-		halt, err := clearOne(ctx, root, name, now)
-		if err != nil {
-			return cleared, err
-		}
-		if halt != nil {
-			cleared = append(cleared, halt)
-		}
-	}
-	if len(cleared) == 0 {
-		return nil, usagef("nothing of container %s that you named is halted", c.Name())
-	}
-	return cleared, nil
-}
-
-func clearOne(ctx context.Context, root blob.Store, name string, now time.Time) (*schemas.Halt, error) {
-	for range settleAttempts {
-		l, err := openLine(ctx, root, name, "clear")
-		if err != nil {
-			return nil, err
-		}
-		halt := l.Checkpoint.Halt
-		if halt == nil {
-			return nil, nil
-		}
-		next := clone(l.Checkpoint)
-		next.Halt = nil
-		if err := l.save(ctx, next, now); !errors.Is(err, errLost) {
-			return halt, err
-		}
-	}
-	return nil, fmt.Errorf("clear %s: other writers were always first", name)
 }

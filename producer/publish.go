@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -23,12 +24,14 @@ type batch struct {
 	records    []kgo.Record
 	headers    []schemas.Header
 	kheaders   []kgo.RecordHeader
-	arena      []byte // header values and keys; grows between pages only
+	arena      []byte // header values and keys
 	attributes schemas.Attributes
 	id         []byte
 
-	left    int
+	flying  bool        // sent, and not settled yet
+	left    int         // of them, not answered yet
 	results chan result // one per record, buffered for all of a page
+	failed  error       // the first refusal: the batch never counts, and is not used again
 	offsets schemas.Offsets
 	oldest  time.Time // when the oldest claim check's object was written
 }
@@ -77,8 +80,10 @@ func (b *batch) encode(e *schemas.Envelope, key, value []byte) (kgo.Record, erro
 		return kgo.Record{}, err
 	}
 	attributes := b.arena[mark:len(b.arena):len(b.arena)]
-	b.id = schemas.AppendChangeID(b.id[:0], &b.attributes)
-	e.ID = b.id
+	if e.ID == nil {
+		b.id = schemas.AppendChangeID(b.id[:0], &b.attributes)
+		e.ID = b.id
+	}
 	b.headers = schemas.AppendHeaders(b.headers[:0], &b.arena, e, attributes)
 	first := len(b.kheaders)
 	for _, h := range b.headers {
@@ -110,18 +115,11 @@ func (b *batch) deposit(ctx context.Context, document []byte) ([]byte, error) {
 	if b.oldest.IsZero() {
 		b.oldest = now
 	}
-	wait := settleWait
-	for {
-		_, err := b.p.root.Put(ctx, b.topic.name+"/"+name, bytes.NewReader(document), blob.IfAbsent())
-		if err == nil || errors.Is(err, blob.ErrCondition) { // the name is random: what stands there is an attempt of ours
-			return schemas.NewClaimCheck(name, document).Encode()
-		}
-		b.p.log.Warn("large document is not stored; trying again", "name", name, "error", err)
-		if waitErr := pause(ctx, wait); waitErr != nil {
-			return nil, fmt.Errorf("store large document %s: %w", name, err)
-		}
-		wait = min(2*wait, settleMost)
+	_, err := b.p.root.Put(ctx, b.topic.name+"/"+name, bytes.NewReader(document), blob.IfAbsent())
+	if err != nil && !errors.Is(err, blob.ErrCondition) { // the name is random: what stands there is an attempt of ours
+		return nil, fmt.Errorf("store large document %s: %w", name, err)
 	}
+	return schemas.NewClaimCheck(name, document).Encode()
 }
 
 // send hands the records to the client; settle waits for their acknowledgements. It may block while the client's buffer
@@ -130,32 +128,35 @@ func (b *batch) send(ctx context.Context) {
 	if cap(b.results) < len(b.records) {
 		b.results = make(chan result, len(b.records))
 	}
-	b.left = len(b.records)
+	b.flying, b.left = true, len(b.records)
 	done := func(r *kgo.Record, err error) { b.results <- result{r.Partition, r.Offset, err} }
+	size := 0
 	for i := range b.records {
-		b.p.metrics.bytes.Add(float64(len(b.records[i].Value)))
+		size += len(b.records[i].Value)
 		b.topic.client.Produce(ctx, &b.records[i], done)
 	}
 	b.p.metrics.events.Add(float64(len(b.records)))
+	b.p.metrics.bytes.Add(float64(size))
 }
 
-// settle waits until every record is acknowledged by all in-sync replicas, and raises offsets by where they stand. An
-// error means that at least one is not: none of the batch may count (INV-1).
-func (b *batch) settle(offsets schemas.Offsets) error {
-	var failed error
-	for ; b.left > 0; b.left-- {
-		r := <-b.results
-		if r.err != nil {
-			failed = r.err
-			continue
+// settle waits until every record is acknowledged by all in-sync replicas, and raises offsets by where they stand. A
+// refusal of one means that none of the batch may count, ever (INV-1). When ctx ends first, settle may be called again.
+func (b *batch) settle(ctx context.Context, offsets schemas.Offsets) error {
+	for b.left > 0 {
+		select {
+		case r := <-b.results:
+			b.left--
+			b.take(r, offsets)
+		case <-ctx.Done():
+			return fmt.Errorf("publish to topic %s: %w", b.topic.name, ctx.Err())
 		}
-		b.offsets.Raise(r.partition, r.offset)
 	}
-	if failed != nil { // the client may still hold the records: the batch is not used again
-		return fmt.Errorf("publish to topic %s: %w", b.topic.name, failed)
-	}
-	if !b.oldest.IsZero() && b.p.now().Sub(b.oldest) > claimCheckTurn {
-		return fmt.Errorf("publish to topic %s: a large document was stored more than %v before its event was taken; it is stored again", b.topic.name, claimCheckTurn)
+	switch {
+	case b.failed != nil:
+		return fmt.Errorf("publish to topic %s: %w", b.topic.name, b.failed)
+	case !b.oldest.IsZero() && b.p.now().Sub(b.oldest) > claimCheckTurn:
+		b.failed = fmt.Errorf("a large document was stored more than %v before its event was taken; it is stored again", claimCheckTurn)
+		return fmt.Errorf("publish to topic %s: %w", b.topic.name, b.failed)
 	}
 	for partition, offset := range b.offsets {
 		offsets.Raise(partition, offset)
@@ -164,10 +165,28 @@ func (b *batch) settle(offsets schemas.Offsets) error {
 	return nil
 }
 
+// take notes one answer. A record always stands above all that the range had acknowledged before, on the same topic.
+func (b *batch) take(r result, before schemas.Offsets) {
+	last, known := before[r.partition]
+	switch {
+	case b.failed != nil:
+	case errors.Is(r.err, kerr.MessageTooLarge):
+		b.failed = fmt.Errorf("kafka.max_message_bytes is more than the topic takes, lower it: %w", r.err)
+	case r.err != nil:
+		b.failed = r.err
+	case r.offset < 0:
+		b.failed = fmt.Errorf("partition %d took a record without telling where it stands", r.partition)
+	case known && r.offset <= last:
+		b.failed = halted(reasonTopic, "partition %d had acknowledged offset %d, and then took a record at %d", r.partition, last, r.offset)
+	default:
+		b.offsets.Raise(r.partition, r.offset)
+	}
+}
+
 func (b *batch) reset() {
 	clear(b.records)
 	clear(b.offsets)
-	b.records, b.kheaders, b.arena, b.oldest = b.records[:0], b.kheaders[:0], b.arena[:0], time.Time{}
+	b.records, b.kheaders, b.arena, b.oldest, b.flying = b.records[:0], b.kheaders[:0], b.arena[:0], time.Time{}, false
 	if cap(b.arena) > arenaKept {
 		b.arena = nil
 	}

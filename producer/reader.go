@@ -3,10 +3,10 @@ package producer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -14,82 +14,113 @@ import (
 // reader follows the change feed of one range for as long as the group assigns the range to this process. It is run by
 // one goroutine. What it may state is acked; what it has read, but does not know to be on the topic yet, is read.
 type reader struct {
-	p         *Producer
-	topic     *topic
-	container *cosmos.Container
-	line      *line
-	log       *slog.Logger
+	p     *Producer
+	topic *topic
+	named config.Container
+	line  *line
+	log   *slog.Logger
 
 	acked schemas.Checkpoint // every event before it is acknowledged (INV-1)
 	read  schemas.Checkpoint // where the last page leaves it; its events are in batch
 	batch *batch
 	scan  schemas.Document
+	hex   []byte
 
-	drainedAt  time.Time // the service's time when it last drained
-	positioned bool      // the continuation was an LSN, so that marks can be made
-	worked     bool      // events were published since the last mark
-	behind     bool      // the last mark was not drained
-	marked     time.Time
-	saved      time.Time
-	moved      bool // events were acknowledged since the last checkpoint
-	defined    time.Time
-	rewound    time.Time // since when the newest LSN has been below the position
+	envelope    schemas.Envelope // of the event that is readied
+	incarnation []byte           // as its header has it
+	lower       []byte           // the range's lower bound in binary
+
+	container  *cosmos.Container // as identify saw it last
+	identified time.Time
+	definition string // SHA-256 of its resource
+
+	drainedAt time.Time // the service's time when it last drained
+	worked    bool      // events were published since the last mark
+	behind    bool      // the last mark was not drained
+	marked    time.Time
+	saved     time.Time
+	moved     bool      // events went to the brokers since the last checkpoint
+	slots     int       // pages that it holds
+	reading   bool      // one of them is not with the brokers yet
+	rewound   time.Time // since when the newest LSN has been below the position
+	warned    warning   // what was logged about the answers in a row that cannot be used
+}
+
+type warning uint8
+
+const (
+	nothing warning = iota
+	oldConfig
+	noPosition
+)
+
+// leaveMost is how long a reader that ends waits for the brokers and the store.
+const leaveMost = 3 * time.Second
+
+func newReader(p *Producer, k *task, l *line, log *slog.Logger) *reader {
+	source := "/" + p.config.Cosmos.Account + "/" + k.container.Database + "/" + k.container.Container
+	return &reader{
+		p: p, topic: k.topic, named: k.container, line: l, log: log, batch: newBatch(p, k.topic, source),
+		acked: clone(l.Checkpoint), read: clone(l.Checkpoint), incarnation: []byte(l.Checkpoint.Incarnation),
+	}
 }
 
 // follow runs until ctx ends, the checkpoint is another's (errLost), or something goes wrong. On the way out it
-// checkpoints what was acknowledged, within grace.
+// checkpoints what was acknowledged.
 func (r *reader) follow(ctx context.Context) error {
-	if r.line.Checkpoint.Halt != nil {
-		return r.line.Checkpoint.Halt
-	}
-	if r.line.Checkpoint.Closed {
-		return nil
-	}
-	if rid := r.line.Checkpoint.Incarnation; r.container.RID != rid {
-		return r.halt(ctx, reasonIncarnation, fmt.Sprintf("resource id was %s, is %s", rid, r.container.RID))
-	}
-	if err := r.save(ctx, r.line.Checkpoint); err != nil { // taking over writes at once
-		return err
-	}
-	r.read = clone(r.acked)
-	r.batch = newBatch(r.p, r.topic, "/"+r.p.config.Cosmos.Account+"/"+r.container.Database+"/"+r.container.Name)
-	r.drainedAt = time.Time{}
-	r.positioned = true
-	if r.acked.Generation != 0 && r.acked.Token == "" {
-		// Nothing of the generation is checkpointed: its opening mark may never have been sent.
-		if err := r.openingMark(ctx); err != nil {
-			return err
-		}
-	}
-	var err error
+	defer r.release(0)
+	err := r.takeOver(ctx)
 	for err == nil {
 		err = r.round(ctx)
 	}
-	var halt *haltError
-	if errors.As(err, &halt) {
-		return r.halt(ctx, halt.reason, halt.evidence)
+	var stop *haltError
+	switch {
+	case errors.Is(err, errLost):
+		return err
+	case errors.As(err, &stop):
+		return r.halt(ctx, stop)
 	}
-	if ctx.Err() != nil && !errors.Is(err, errLost) {
-		return r.leave()
-	}
+	r.leave()
 	return err
 }
 
-// leave checkpoints what is acknowledged when the range goes to another process.
-func (r *reader) leave() error {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveMost)
-	defer cancel()
-	if !r.moved {
-		return nil
+// takeOver writes the checkpoint at once, so that the reader before finds out. Of a generation of which nothing but its
+// beginning is checkpointed, the opening mark may never have been sent.
+func (r *reader) takeOver(ctx context.Context) (err error) {
+	if r.lower, err = lowerBound(r.acked.Range); err != nil {
+		return halted(reasonTopology, "range %s: %v", r.acked.Range, err)
 	}
-	return r.save(ctx, r.acked)
+	if err := r.save(ctx, r.acked); err != nil {
+		return err
+	}
+	r.read = clone(r.acked)
+	if r.acked.Generation != 0 && (r.acked.Token == "" || r.acked.Basis == schemas.BasisNone) {
+		return r.openingMark(ctx)
+	}
+	return nil
 }
 
-const leaveMost = 3 * time.Second
+// leave checkpoints what is acknowledged, as far as that is possible soon. What is not is published again.
+func (r *reader) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveMost)
+	defer cancel()
+	if err := r.settle(ctx); err != nil {
+		r.log.Info("left a page that is not acknowledged; it is published again", "error", err)
+	}
+	if !r.moved {
+		return
+	}
+	if err := r.save(ctx, r.acked); err != nil {
+		r.log.Warn("left the range without a last checkpoint; what was published since the one before is published again", "error", err)
+	}
+}
 
 // round reads one page while the page before is on its way to the brokers.
 func (r *reader) round(ctx context.Context) error {
-	if err := r.define(ctx); err != nil {
+	if err := r.identify(ctx); err != nil {
+		return err
+	}
+	if err := r.acquire(ctx); err != nil {
 		return err
 	}
 	page, err := r.p.account.ReadChanges(ctx, cosmos.ReadOptions{
@@ -101,15 +132,22 @@ func (r *reader) round(ctx context.Context) error {
 	case errors.Is(err, cosmos.ErrIncarnation):
 		return halted(reasonIncarnation, "%v", err)
 	case err != nil:
-		return errors.Join(err, r.settle())
+		return err
 	}
 	r.p.metrics.charge.Add(float64(page.Charge))
-	if page.Session.Config < r.read.Config {
-		r.log.Warn("dropped the answer of a replica from before a failover", "config", page.Session.Config, "seen", r.read.Config)
-		return errors.Join(r.settle(), pause(ctx, r.p.config.Producer.PollInterval))
-	}
-	if r.read.Generation == 0 || page.Session.Config > r.read.Config || r.rewinds(page) {
-		if err := r.settle(); err != nil {
+	return r.receive(ctx, page)
+}
+
+// receive finds out whether a page counts, is of a replica from before a failover, or tells of a new generation.
+func (r *reader) receive(ctx context.Context, page *cosmos.Page) error {
+	switch {
+	case page.Session.Config < r.read.Config:
+		r.warn(oldConfig, "dropped the answer of a replica from before a failover", "config", page.Session.Config, "seen", r.read.Config)
+		r.reading = false
+		return errors.Join(r.settle(ctx), pause(ctx, r.p.config.Producer.PollInterval))
+	case r.read.Generation == 0, page.Session.Config > r.read.Config, r.rewinds(page):
+		r.reading = false
+		if err := r.settle(ctx); err != nil {
 			return err
 		}
 		return r.begin(ctx, page)
@@ -119,14 +157,16 @@ func (r *reader) round(ctx context.Context) error {
 
 // take publishes a page that is known to count.
 func (r *reader) take(ctx context.Context, page *cosmos.Page) error {
-	if err := r.settle(); err != nil {
+	if err := r.settle(ctx); err != nil {
 		return err
 	}
 	next := clone(r.acked)
 	next.Newest = max(next.Newest, page.Session.Newest)
-	next.Token = page.Token
-	if r.positioned = page.Positioned; page.Positioned {
-		next.Position = page.Position
+	switch {
+	case !page.Positioned:
+		next.Token = page.Token
+	case page.Position >= next.Position: // a replica that lags never takes the reader back
+		next.Token, next.Position = page.Token, page.Position
 	}
 	raise(&next.Latest, page.Date)
 	for _, item := range page.Items {
@@ -134,44 +174,90 @@ func (r *reader) take(ctx context.Context, page *cosmos.Page) error {
 			return err
 		}
 	}
-	r.read = next
+	stale := page.NotModified || len(page.Items) == 0 && next.Token == r.read.Token
+	r.read, r.reading = next, false
+	r.p.metrics.position(&r.acked)
 	r.batch.send(ctx)
 	if len(page.Items) > 0 {
 		r.worked, r.moved = true, true
 	}
-	drained := r.positioned && next.Position >= next.Newest
-	if drained {
-		r.drainedAt = page.Date
-	}
-	if err := r.markDue(ctx, drained); err != nil {
+	if err := r.state(ctx, page); err != nil {
 		return err
 	}
 	if err := r.saveDue(ctx); err != nil {
 		return err
 	}
-	if page.NotModified {
+	if stale {
+		r.release(0) // nothing of it is in flight
 		return pause(ctx, r.p.config.Producer.PollInterval)
 	}
 	return nil
 }
 
-// settle waits for the page in flight.
-func (r *reader) settle() error {
-	if r.batch.left == 0 && len(r.batch.records) == 0 {
-		r.acked = clone(r.read)
+// state makes a mark when one is due. An answer that reports less than another did is of a replica that lags: its time
+// says nothing about what the service had acknowledged by then, so that no mark stands on it.
+func (r *reader) state(ctx context.Context, page *cosmos.Page) error {
+	if !page.Positioned {
+		r.warn(noPosition, "the continuation is no LSN: no marks, and so no restore points, can be made", "token", page.Token)
 		return nil
 	}
-	if err := r.batch.settle(r.read.Offsets); err != nil {
-		return err
+	r.warned = nothing
+	if page.Session.Newest < r.read.Newest {
+		return nil
+	}
+	drained := r.read.Position >= r.read.Newest
+	if drained {
+		r.drainedAt = page.Date
+	}
+	return r.markDue(ctx, drained)
+}
+
+// settle waits for the page in flight.
+func (r *reader) settle(ctx context.Context) error {
+	if r.batch.flying {
+		if err := r.batch.settle(ctx, r.read.Offsets); err != nil {
+			return err
+		}
 	}
 	r.acked = clone(r.read)
+	keep := 0
+	if r.reading {
+		keep = 1
+	}
+	r.release(keep)
 	return nil
+}
+
+// acquire takes a slot for the page that will be read (INV-9). While none is free the reader gives up its page in flight
+// first, so that readers who hold one slot and want another never wait for each other.
+func (r *reader) acquire(ctx context.Context) error {
+	select {
+	case r.p.pages <- struct{}{}:
+	default:
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
+		select {
+		case r.p.pages <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.slots, r.reading = r.slots+1, true
+	return nil
+}
+
+// release gives slots back until keep are left.
+func (r *reader) release(keep int) {
+	for ; r.slots > keep; r.slots-- {
+		<-r.p.pages
+	}
 }
 
 // rewinds reports that the newest LSN has stayed below the position for rewind_grace: the service has lost LSNs and its
 // configuration number does not tell. Shorter than that it is a replica that lags.
 func (r *reader) rewinds(page *cosmos.Page) bool {
-	if !r.positioned || page.Session.Newest >= r.read.Position {
+	if !page.Positioned || page.Session.Newest >= r.read.Position {
 		r.rewound = time.Time{}
 		return false
 	}
@@ -190,10 +276,10 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 	next.Generation = schemas.NextGeneration(page.Date, r.acked.Generation)
 	next.Config, next.Newest = page.Session.Config, page.Session.Newest
 	next.Token, next.Position, next.BasisFrom = "", 0, 0
-	if next.Basis != schemas.BasisNone {
+	switch {
+	case next.Basis != schemas.BasisNone:
 		next.Basis = schemas.BasisLoading
-	}
-	if first && next.Basis == schemas.BasisNone { // a start from now: the page is its pin
+	case first: // a start from now: the page is its pin
 		if cosmos.IsFromNow(page.Token) || !page.Positioned {
 			return pause(ctx, r.p.config.Producer.PollInterval)
 		}
@@ -206,6 +292,10 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 	}
 	if len(account.WriteRegions) > 0 {
 		next.WriteRegion = account.WriteRegions[0]
+	}
+	if len(account.WriteRegions) > 1 {
+		next.Basis = schemas.BasisNone
+		r.log.Warn("the account writes in several regions: its history is kept, but restore points cannot be made", "regions", account.WriteRegions)
 	}
 	if err := r.save(ctx, next); err != nil {
 		return err
@@ -223,67 +313,12 @@ func (r *reader) token() string {
 	return r.read.Token
 }
 
-// save writes the checkpoint, and makes it what is acknowledged.
-func (r *reader) save(ctx context.Context, next schemas.Checkpoint) error {
-	if err := r.line.save(ctx, clone(next), r.p.now()); err != nil {
-		return err
+// warn logs the first of answers in a row that cannot be used for the same reason.
+func (r *reader) warn(about warning, text string, attributes ...any) {
+	if r.warned != about {
+		r.warned = about
+		r.log.Warn(text, attributes...)
 	}
-	r.acked = clone(r.line.Checkpoint)
-	r.saved, r.moved = r.p.now(), false
-	r.p.metrics.checkpoints.Inc()
-	return nil
-}
-
-// saveDue checkpoints in its cadence. What was published since the last settle is left for the next time.
-func (r *reader) saveDue(ctx context.Context) error {
-	cadence := r.p.config.Producer.IdleCheckpointInterval
-	if r.moved {
-		cadence = r.p.config.Producer.CheckpointInterval
-	}
-	if r.p.now().Sub(r.saved) < cadence || r.acked.Token == r.line.Checkpoint.Token && !r.moved {
-		return nil
-	}
-	if err := r.settle(); err != nil {
-		return err
-	}
-	return r.save(ctx, r.acked)
-}
-
-// halt writes the halt into the checkpoint, where an operator finds it (INV-10), and returns it.
-func (r *reader) halt(ctx context.Context, reason, evidence string) error {
-	next := clone(r.acked)
-	if next.Container == "" {
-		next = clone(r.line.Checkpoint)
-	}
-	next.Halt = haltOf(&next, r.p.now(), reason, evidence)
-	if err := r.line.save(ctx, next, r.p.now()); err != nil {
-		return err
-	}
-	return next.Halt
-}
-
-const (
-	reasonTopology    = "the service split, merged or moved the range, which this version does not follow; its history ends here until a version that does takes over"
-	reasonIncarnation = "another container stands under this name: archive it under a topic of its own, or put the old one back, then clear the halt"
-	reasonFormat      = "the feed shows what this version cannot publish without loss"
-)
-
-// haltError asks the reader to halt its range.
-type haltError struct{ reason, evidence string }
-
-func (e *haltError) Error() string { return e.reason + ": " + e.evidence }
-
-func halted(reason, format string, args ...any) error {
-	return &haltError{reason, fmt.Sprintf(format, args...)}
-}
-
-func clone(c schemas.Checkpoint) schemas.Checkpoint {
-	offsets := make(schemas.Offsets, len(c.Offsets))
-	for partition, offset := range c.Offsets {
-		offsets[partition] = offset
-	}
-	c.Offsets = offsets
-	return c
 }
 
 // raise lifts a bound to the end of the second that the service named: its clock is cut to whole seconds.

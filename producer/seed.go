@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
@@ -114,21 +113,4 @@ func putJSON(ctx context.Context, store blob.Store, name string, value encoder, 
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
-}
-
-// usageError is what only another configuration mends.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
-// ExitCode is that of a wrong configuration.
-func (e *usageError) ExitCode() int { return 2 }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
-// haltOf is a new halt of a range.
-func haltOf(c *schemas.Checkpoint, now time.Time, reason, evidence string) *schemas.Halt {
-	return &schemas.Halt{
-		Unit: "range " + c.Container + " " + c.Range.String(), Reason: reason, Evidence: evidence, Since: now.UTC(),
-	}
 }

@@ -11,41 +11,17 @@ import (
 // The functions of this file name objects, slash separated and relative to a root: seeds, checkpoints and large/
 // stand below the producer's root, everything else below the archive's.
 
-// Folder writes any name as one path segment: every byte but ASCII letters, digits, `.`, `_` and `-` becomes `@` and two
-// upper-case hexadecimal digits. Readers of Delta tables undo a percent sign in a table's path once too often, some write a
-// tilde as one, Hadoop takes what stands before a colon for a scheme, and readers of Parquet by glob take `a=b` for a column.
-// What becomes too long for a store is cut, and told apart by a hash.
-func Folder(name string) string {
-	const plain, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
-	var out strings.Builder
-	for i := range len(name) {
-		if c := name[i]; strings.IndexByte(plain, c) >= 0 {
-			out.WriteByte(c)
-		} else {
-			out.WriteString(string([]byte{'@', digits[c>>4], digits[c&15]}))
-		}
-	}
-	if out.Len() <= longestFolder {
-		return out.String()
-	}
-	sum := sha256.Sum256([]byte(name))
-	return out.String()[:longestFolder-17] + "_" + hex.EncodeToString(sum[:8])
-}
-
-// longestFolder leaves room below the 255 bytes that file systems take.
-const longestFolder = 200
-
 // TopicFile is the identity of a topic (Topic).
 func TopicFile(topic string) string { return topic + "/topic.json" }
 
 // SeedFile is a container's seed.
 func SeedFile(topic, container string) string {
-	return topic + "/seeds/" + Folder(container) + ".json"
+	return topic + "/seeds/" + segment(container) + ".json"
 }
 
 // CheckpointPrefix is the folder of a container's checkpoints.
 func CheckpointPrefix(topic, container string) string {
-	return topic + "/checkpoints/" + Folder(container) + "/"
+	return topic + "/checkpoints/" + segment(container) + "/"
 }
 
 // CheckpointFile is the checkpoint of one range.
@@ -71,7 +47,7 @@ func HaltFile(topic string, partition int32) string {
 
 // ContainerPrefix is the folder of one incarnation of a container: state/ and snapshots/.
 func ContainerPrefix(topic, container, incarnation string) string {
-	return topic + "/containers/" + Folder(container) + "/" + Folder(incarnation) + "/"
+	return topic + "/containers/" + segment(container) + "/" + segment(incarnation) + "/"
 }
 
 // StatePrefix is the root of the Delta table with the content at the newest snapshot.
@@ -91,3 +67,27 @@ func TxnAppID(topic UUID, partition int32) string {
 
 // ControlContainer is the value of the container column of rows that are not changes of a user's document.
 const ControlContainer = "_almanac"
+
+// segmentLimit bounds a container's name in an object's name; a store takes 255 bytes per segment.
+const segmentLimit = 200
+
+// segment writes a name as one segment of an object's name: every byte but ASCII letters, digits, `.`, `_` and `-` is `@` and
+// two upper-case hexadecimal digits. Readers of Delta tables undo a percent sign in a table's path once too often, some write a
+// tilde as one, Hadoop takes what stands before a colon for a scheme, and readers of Parquet by glob take `a=b` for a column.
+// A name that is then too long is cut, and told apart by a hash.
+func segment(name string) string {
+	const plain, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", "0123456789ABCDEF"
+	escaped := make([]byte, 0, len(name))
+	for i := range len(name) {
+		if c := name[i]; strings.IndexByte(plain, c) >= 0 {
+			escaped = append(escaped, c)
+		} else {
+			escaped = append(escaped, '@', digits[c>>4], digits[c&15])
+		}
+	}
+	if len(escaped) <= segmentLimit {
+		return string(escaped)
+	}
+	sum := sha256.Sum256([]byte(name))
+	return string(escaped[:segmentLimit-17]) + "_" + hex.EncodeToString(sum[:8])
+}

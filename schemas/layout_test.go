@@ -5,16 +5,16 @@ import (
 	"testing"
 )
 
-func TestFolder(t *testing.T) {
+func Testsegment(t *testing.T) {
 	for name, want := range map[string]string{
 		"shop.products": "shop.products", "a_b-C.9": "a_b-C.9", "aXkBAKqh5wo=": "aXkBAKqh5wo@3D", "s:h+o&p ü%~": "s@3Ah@2Bo@26p@20@C3@BC@25@7E", "a/b": "a@2Fb", "a@b": "a@40b",
 	} {
-		if got := Folder(name); got != want {
+		if got := segment(name); got != want {
 			t.Errorf("%s: got %s want %s", name, got, want)
 		}
 	}
-	long := Folder(strings.Repeat("ü", 200))
-	if other := Folder(strings.Repeat("ü", 201)); len(long) != longestFolder || long == other {
-		t.Errorf("got %s and %s want two names of %d bytes", long, other, longestFolder)
+	long := segment(strings.Repeat("ü", 200))
+	if other := segment(strings.Repeat("ü", 201)); len(long) != segmentLimit || long == other {
+		t.Errorf("got %s and %s want two names of %d bytes", long, other, segmentLimit)
 	}
 }

@@ -91,6 +91,11 @@ func ReadManifest(ctx context.Context, root blob.Store, topic string, point *Poi
 	return readManifest(ctx, root, ManifestFile(topic, point))
 }
 
+// ReadManifestOf is ReadManifest by the point's name. The point need not fold any more: its snapshot is what it was.
+func ReadManifestOf(ctx context.Context, root blob.Store, topic, container, incarnation, point string) (*Manifest, error) {
+	return readManifest(ctx, root, schemas.SnapshotPrefix(topic, container, incarnation)+point+".json")
+}
+
 func readManifest(ctx context.Context, root blob.Store, name string) (*Manifest, error) {
 	body, _, err := blob.ReadAll(ctx, root, name, manifestLimit)
 	if err != nil {
@@ -127,7 +132,11 @@ func FindBase(ctx context.Context, changes *Changes, point *Point, rules *Rules)
 	if err != nil {
 		return nil, err
 	}
-	prefix := schemas.SnapshotPrefix(changes.Topic, point.Container, point.Incarnation)
+	return FindBaseAmong(ctx, changes, names, point, rules)
+}
+
+// FindBaseAmong is FindBase among the snapshots of these names, oldest first.
+func FindBaseAmong(ctx context.Context, changes *Changes, names []string, point *Point, rules *Rules) (*Manifest, error) {
 	limit := point.Latest.UTC().Format(nameTime) + "~"
 	tries := 0
 	for _, name := range slices.Backward(names) {
@@ -137,7 +146,7 @@ func FindBase(ctx context.Context, changes *Changes, point *Point, rules *Rules)
 		if tries++; tries > baseTries {
 			break
 		}
-		m, err := readManifest(ctx, changes.root, prefix+name+".json")
+		m, err := ReadManifestOf(ctx, changes.root, changes.Topic, point.Container, point.Incarnation, name)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // removed after its snapshot: no base, and nothing that rows cannot replace
 		}

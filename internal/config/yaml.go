@@ -165,7 +165,7 @@ func (l *loader) list(setting Setting, node ast.Node, where string) {
 	for _, value := range sequence.Values {
 		text, ok := stringOf(value)
 		if !ok {
-			l.problem(l.at(value), setting.Path, "%s, want a string", l.describe(value))
+			l.problem(l.at(value), setting.Path, "%s, want a string; text with a colon may need quotation marks", l.describe(value))
 			return
 		}
 		entries = append(entries, text)

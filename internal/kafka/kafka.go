@@ -27,6 +27,9 @@ const (
 	dialTimeout = 5 * time.Second
 	// Topic gives brokers this long to answer before it calls them unreachable.
 	topicTimeout = 8 * time.Second
+
+	// rebalanceMost is enough to join again, which takes a heartbeat or two of 3 s.
+	rebalanceMost = 10 * time.Second
 )
 
 // ClientOptions are the options that every client has: whom to ask and how to log.
@@ -45,7 +48,11 @@ func ClientOptions(cfg config.Kafka, log *slog.Logger) []kgo.Opt {
 	return options
 }
 
-// GroupOptions make a client a member of group on topics. Offsets are never committed by it.
+// GroupOptions make a client a member of group on topics. Offsets are never committed by it. Nobody is waited for when
+// partitions move (the fences are checkpoints and the table), so a rebalance need not be patient with members that died
+// in it: with the client's default of a minute one kill -9 stops the whole group for as long. It is shorter than a
+// session, since some brokers let a member's session expire while it waits for the others, and never answer it; and
+// shorter than service.shutdown_grace, since a client that is closed waits for it.
 func GroupOptions(cfg config.Kafka, group string, topics ...string) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.ConsumerGroup(group),
@@ -53,7 +60,7 @@ func GroupOptions(cfg config.Kafka, group string, topics ...string) []kgo.Opt {
 		kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(cfg.SessionTimeout),
-		kgo.RebalanceTimeout(max(cfg.SessionTimeout, 10*time.Second)),
+		kgo.RebalanceTimeout(min(cfg.SessionTimeout*3/4, rebalanceMost)),
 		kgo.HeartbeatInterval(min(cfg.SessionTimeout/5, 3*time.Second)),
 	}
 }

@@ -45,9 +45,15 @@ func (v *Versions) open(ctx context.Context, changes *archive.Changes, container
 		if err != nil {
 			return err
 		}
-		if stats.overlaps(&key, &key) {
-			sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size), open: func(ctx context.Context) (cursor, error) {
-				return openChangeFile(ctx, changes, file, archive.Columns{}, judge)
+		held := stats.overlaps(&key, &key)
+		if held {
+			if held, err = holds(ctx, changes, file, &key); err != nil {
+				return err
+			}
+		}
+		if held {
+			sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size, stats.Rows), open: func(ctx context.Context) (cursor, error) {
+				return openChangeFile(ctx, changes, file, archive.Columns{}, &key, judge)
 			}})
 		}
 	}

@@ -194,3 +194,24 @@ func TestLateRepeatOfDeleted(t *testing.T) {
 	got, _ = content(t, opts)
 	compare(t, "base and rows", got, archivetest.Truth{})
 }
+
+// TestLeftOut is a file whose rows all lie within the base's offsets, one of them after its cut.
+func TestLeftOut(t *testing.T) {
+	p := newPlant(t, mem.New())
+	p.row("x", 7, 3, "a", `{"v":1}`)
+	p.row("y", 7, 8, "b", `{"v":2}`)
+	must(t, p.Flush(t.Context()))
+	opts := p.options(t, p.point(7, 5))
+	base := (&story{changes: opts.Changes, rules: opts.Rules}).snapshot(t, opts.Point, nil)
+	if got := base.LeftOut[0]; got != 1 {
+		t.Errorf("got offset %d left out want 1", got)
+	}
+	p.row("z", 7, 9, "c", `{"v":3}`)
+	must(t, p.Flush(t.Context()))
+	opts = p.options(t, p.point(7, 10))
+	opts.Base = base
+	got, _ := content(t, opts)
+	compare(t, "base and rows", got, archivetest.Truth{
+		{PartitionKey: `["a"]`, ID: "x"}: `{"v":1}`, {PartitionKey: `["a"]`, ID: "y"}: `{"v":2}`, {PartitionKey: `["a"]`, ID: "z"}: `{"v":3}`,
+	})
+}

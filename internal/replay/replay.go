@@ -67,7 +67,7 @@ func (it *Iterator) open(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	sources, err := changeSources(opts, want, it.member)
+	sources, err := changeSources(ctx, opts, want, it.member)
 	if err != nil {
 		return err
 	}

@@ -34,18 +34,24 @@ type entry struct {
 	stripped bool // its document is gone, because another one of the same document is known to be later
 }
 
-// What an open Parquet file costs: its windows and one page of every column. Small files are held whole, raw.
+// What an open Parquet file costs: its windows and one page of every column. Of a small file the pages are all of it, raw;
+// of one with large documents a page is above the usual size by a document.
 const (
 	fileCost      = 160 << 10
 	fileCostLimit = 9 << 20
-	rawPerByte    = 6 // of a compressed file, roughly
+	rawPerByte    = 6       // of a compressed file, roughly
+	largest       = 2 << 20 // a document, in bytes
 )
 
-func costOf(size int64) int64 { return min(fileCost+rawPerByte*size, fileCostLimit) }
+func costOf(size, rows int64) int64 {
+	return min(fileCost+rawPerByte*size, fileCostLimit+rawPerByte*min(size/max(1, rows), largest))
+}
 
-// changeSources are the files of `changes` that may hold members within the bounds.
-func changeSources(opts *Options, want archive.Columns, member *membership) ([]source, error) {
+// changeSources are the files of `changes` that may hold members within the bounds. Where one document is asked for, only
+// those that hold it: their keys are looked through first, which leaves most documents undecoded.
+func changeSources(ctx context.Context, opts *Options, want archive.Columns, member *membership) ([]source, error) {
 	var sources []source
+	one := opts.From != nil && opts.To != nil && *opts.From == *opts.To
 	for _, file := range opts.Changes.Files(opts.Point.Container) {
 		stats, err := readStats(file)
 		if err != nil {
@@ -54,15 +60,49 @@ func changeSources(opts *Options, want archive.Columns, member *membership) ([]s
 		if !stats.overlaps(opts.From, opts.To) || !stats.mayHoldMembers(opts) {
 			continue
 		}
-		sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size), open: func(ctx context.Context) (cursor, error) {
-			return openChangeFile(ctx, opts.Changes, file, want, member.judge)
+		if one {
+			if held, err := holds(ctx, opts.Changes, file, opts.From); err != nil {
+				return nil, err
+			} else if !held {
+				continue
+			}
+		}
+		sources = append(sources, source{name: file.Path, size: file.Size, cost: costOf(file.Size, stats.Rows), open: func(ctx context.Context) (cursor, error) {
+			return openChangeFile(ctx, opts.Changes, file, want, opts.To, member.judge)
 		}})
 	}
 	return sources, nil
 }
 
+// holds tells whether a file has a row of a document.
+func holds(ctx context.Context, changes *archive.Changes, file delta.Add, key *archive.Key) (bool, error) {
+	want, err := archive.NewColumns("partition_key", "id")
+	if err != nil {
+		return false, err
+	}
+	reader, err := changes.Open(ctx, file, want)
+	if err != nil {
+		return false, err
+	}
+	defer reader.Close()
+	var row archive.Row
+	for {
+		more, err := reader.Next(&row)
+		if err != nil {
+			return false, fmt.Errorf("read file %s: %w", file.Path, err)
+		}
+		if !more {
+			return false, nil
+		}
+		if c := compareKey(&row, key); c >= 0 {
+			return c == 0, nil
+		}
+	}
+}
+
 // fileStats are the bounds of a file in the table's log. A bound that is missing bounds nothing.
 type fileStats struct {
+	Rows     int64  `json:"numRecords"`
 	Least    bounds `json:"minValues"`
 	Greatest bounds `json:"maxValues"`
 }
@@ -129,18 +169,19 @@ func (s *fileStats) mayHoldMembers(opts *Options) bool {
 type changeFile struct {
 	name   string
 	reader *archive.FileReader
+	to     *archive.Key // nil: none
 	judge  func(*archive.Row) (role, error)
 	now    entry
 }
 
 func openChangeFile(
-	ctx context.Context, changes *archive.Changes, file delta.Add, want archive.Columns, judge func(*archive.Row) (role, error),
+	ctx context.Context, changes *archive.Changes, file delta.Add, want archive.Columns, to *archive.Key, judge func(*archive.Row) (role, error),
 ) (cursor, error) {
 	reader, err := changes.Open(ctx, file, want)
 	if err != nil {
 		return nil, err
 	}
-	return &changeFile{name: file.Path, reader: reader, judge: judge}, nil
+	return &changeFile{name: file.Path, reader: reader, to: to, judge: judge}, nil
 }
 
 func (c *changeFile) next() (bool, error) {
@@ -151,6 +192,9 @@ func (c *changeFile) next() (bool, error) {
 				err = fmt.Errorf("read file %s: %w", c.name, err)
 			}
 			return false, err
+		}
+		if c.to != nil && compareKey(&c.now.Row, c.to) > 0 {
+			return false, nil
 		}
 		if c.now.role, err = c.judge(&c.now.Row); err != nil {
 			return false, fmt.Errorf("read file %s: %w", c.name, err)
@@ -179,7 +223,7 @@ func baseSource(opts *Options) (source, bool) {
 		if !before && !after {
 			b.files = append(b.files, file)
 			s.size += file.Size
-			s.cost = max(s.cost, costOf(file.Size))
+			s.cost = max(s.cost, costOf(file.Size, file.Rows))
 		}
 	}
 	prefix := schemas.StatePrefix(opts.Changes.Topic, opts.Point.Container, opts.Point.Incarnation)

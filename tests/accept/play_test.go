@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -31,8 +32,18 @@ type play struct {
 	corpus     map[string][]document // by container
 	authors    []*author
 
-	seen map[string]oracle.Point // every point that was ever listed, by container and name
+	seen     map[string]oracle.Point // every point that was ever listed, by container and name
+	early    []*restored             // in the middle of everything
+	restores int
+
+	failed      harness.Container // that had the failover, in the range
+	failedRange oracle.Span
 }
+
+const (
+	settle  = 3 * time.Second // how far replicas may lag: the premise of every complete_to
+	session = 2 * time.Second // of the consumer groups
+)
 
 // newPlay starts the emulators; topic is one for all containers, or empty for one each.
 func newPlay(t *testing.T, ctx context.Context, topic string) *play {
@@ -48,24 +59,11 @@ func newPlay(t *testing.T, ctx context.Context, topic string) *play {
 		keys: map[string][]key{"shop.orders": flatKeys(), "shop.visits": deepKeys()},
 		seen: map[string]oracle.Point{},
 	}
-	var err error
-	p.stack, err = harness.New(ctx, harness.Options{Dir: t.TempDir(), Bin: bin, Partitions: 4, Containers: p.containers, Settings: harness.Settings{
-		"kafka.session_timeout":             "1s",
+	p.start(harness.Settings{
 		"producer.page_size":                "50",
 		"producer.checkpoint_interval":      "500ms",
-		"archiver.flush_interval":           "250ms",
-		"archiver.control_commit_interval":  "500ms",
-		"compactor.snapshot_interval":       "2s",
 		"producer.idle_checkpoint_interval": "2s",
-	}})
-	p.must(err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("ALMANAC_SEED=%d repeats the choices\n%s", seed, p.stack.Tails(15))
-		}
-		if err := p.stack.Close(); err != nil {
-			t.Error(err)
-		}
+		"archiver.control_commit_interval":  "500ms",
 	})
 	p.corpus = map[string][]document{}
 	for i, c := range p.containers {
@@ -81,6 +79,31 @@ func newPlay(t *testing.T, ctx context.Context, topic string) *play {
 		}
 	}
 	return p
+}
+
+// start starts the emulators. What they leave is kept when the test fails.
+func (p *play) start(over harness.Settings) {
+	dir, err := os.MkdirTemp("", "almanac-play-")
+	p.must(err)
+	p.stack, err = harness.New(p.ctx, harness.Options{Dir: dir, Bin: bin, Partitions: 4, Containers: p.containers, Settings: harness.Settings{
+		"kafka.session_timeout":   session.String(),
+		"producer.settle":         settle.String(),
+		"archiver.flush_interval": "250ms",
+		"service.shutdown_grace":  "30s",
+	}.With(over)})
+	p.must(err)
+	p.Cleanup(func() {
+		if err := p.stack.Close(); err != nil {
+			p.Error(err)
+		}
+		if p.Failed() {
+			p.Logf("ALMANAC_SEED=%d repeats the choices; everything is kept below %s\n%s", seed, dir, p.stack.Tails(8))
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			p.Error(err)
+		}
+	})
 }
 
 func (p *play) must(err error) {
@@ -137,7 +160,7 @@ func (p *play) points(c harness.Container) *timeline {
 		one := &list.Points[i]
 		one.Container, one.Incarnation = c.Name(), ledger.ByName(c.Name()).RID
 		name := c.Name() + " " + one.Name
-		if before, ok := p.seen[name]; ok && !before.Same(&one.Point) {
+		if before, ok := p.seen[name]; ok && !before.Keeps(&one.Point) {
 			p.Errorf("point %s changed: it was %+v, it is %+v", name, before, one.Point)
 		}
 		p.seen[name] = one.Point
@@ -193,12 +216,9 @@ func (p *play) quiesce() {
 			return "", nil
 		})
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
-	defer cancel()
-	p.must(p.cast[0].Stop(ctx))
-	p.must(p.cast[1].Stop(ctx))
+	p.stop(p.cast[0], p.cast[1])
 	for _, topic := range p.topics {
-		ends, err := p.stack.Ends(ctx, topic)
+		ends, err := p.stack.Ends(p.ctx, topic)
 		p.must(err)
 		progress := p.stack.Progress(topic)
 		p.until(30*time.Second, topic+" in the archive", func() (string, error) {
@@ -206,9 +226,20 @@ func (p *play) quiesce() {
 			return progress.Missing(ends), err
 		})
 	}
-	p.must(p.cast[2].Stop(ctx))
-	p.must(p.cast[3].Stop(ctx))
+	p.stop(p.cast[2], p.cast[3])
 }
+
+// stop ends programs one after the other, each in good order and time.
+func (p *play) stop(programs ...*harness.Process) {
+	p.Helper()
+	for _, one := range programs {
+		ctx, cancel := context.WithTimeout(p.ctx, stopMost)
+		defer cancel()
+		p.must(one.Stop(ctx))
+	}
+}
+
+const stopMost = 8 * time.Second
 
 // archives reads what stands in the store.
 func (p *play) archives(report *oracle.Report) []*oracle.Archive {
@@ -228,5 +259,3 @@ func (p *play) verdict(what string, report *oracle.Report) {
 		p.Errorf("%s: %d findings in %s\n%s", what, report.Total(), filepath.Base(p.stack.Dir), report)
 	}
 }
-
-func fmtList(list []string) string { return fmt.Sprintf("%q", list) }

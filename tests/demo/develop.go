@@ -4,62 +4,107 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-// develop leaves the stack running, with a little business in it, until it is stopped.
-func (d *demo) develop(ctx context.Context) (err error) {
-	if err := d.start(ctx); err != nil {
+// easySettings are for hours, not for a minute: points every few seconds, and files that are worth a look.
+func easySettings() harness.Settings {
+	return harness.Settings{
+		"producer.mark_interval":            "2s",
+		"producer.idle_mark_interval":       "15s",
+		"producer.checkpoint_interval":      "2s",
+		"producer.idle_checkpoint_interval": "15s",
+		"producer.definition_interval":      "30s",
+		"archiver.flush_interval":           "2s",
+		"archiver.control_commit_interval":  "10s",
+		"compactor.snapshot_interval":       "1m",
+	}
+}
+
+// develop starts the stack, prints its addresses, and keeps the shop open until the context ends.
+func (s *story) develop(ctx context.Context) error {
+	s.out.title("Almanac: a stack to play with", fmt.Sprintf("seed %d", s.seed))
+	if err := s.open(ctx, easySettings()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
-	d.out.title(fmt.Sprintf("Almanac: a stack to play with (seed %d)", d.seed))
-	d.introduce()
-	compactor, err := d.stack.Spawn("compactor", "compactor", []string{"run", "--compactor-snapshot-interval", "1m"})
-	if err != nil {
+	if err := s.reportAddresses(ctx); err != nil {
 		return err
 	}
-	if err := d.load(ctx); err != nil {
-		return err
-	}
-	for _, name := range []string{"producer-1", "producer-2", "archiver-1", "archiver-2", compactor.Name} {
-		addr, err := d.stack.Process(name).Addr(ctx)
-		if err != nil {
-			return err
-		}
-		d.out.say("METRICS", "%-12s http://%s/metrics", name, addr)
-	}
-	d.out.say("FILES", "%s\n%s\n%s", d.stack.Config, filepath.Join(d.stack.Archive), d.stack.Logs)
-	d.out.say("TRY", "in another terminal:")
-	d.out.block(fmt.Sprintf(`export ALMANAC_CONFIG=%s COSMOS_KEY=%s PATH=%s:$PATH
-almanac-restorer points --container shop.products
-almanac-restorer plan --container shop.products --before $(date -u -d '-30 seconds' +%%FT%%TZ)
-almanac-restorer history --container shop.products --partition-key '%s' --id %s`,
-		d.stack.Config, d.stack.Cosmos.Key(), d.bin, d.shop.goods[0].key, d.shop.goods[0].id))
-	d.out.say("RUNNING", "a write every half second; Ctrl-C stops everything")
-	random := rand.New(rand.NewPCG(d.seed, 2))
-	ticker := time.NewTicker(time.Second / 2)
+	stopOrders := s.keepTaking(ctx, time.Second/2)
+	done := make(chan error, 1)
+	go func() { done <- paced(ctx, 1<<30, time.Second/2, s.catalog.work) }()
+	err := s.watch(ctx)
+	return errors.Join(err, <-done, stopOrders(), s.shutDown())
+}
+
+// watch says now and then that all is well.
+func (s *story) watch(ctx context.Context) error {
+	ticker := time.NewTicker(10 * time.Second)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := d.shop.work(ctx, random); err != nil && ctx.Err() == nil {
-				return err
-			}
-			if err := d.stack.Failed(); err != nil {
-				return err
-			}
+		}
+		if err := errors.Join(s.stack.Failed(), s.sayBusiness(ctx)); err != nil && ctx.Err() == nil {
+			return err
 		}
 	}
 }
 
-// stop ends the programs in order, then the emulators.
-func (d *demo) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+// shutDown stops the programs in good order.
+func (s *story) shutDown() error {
+	s.out.say(closing, "stopping the programs")
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	return errors.Join(d.stack.Stop(ctx), d.stack.Close())
+	s.memory = map[string]int64{}
+	err := s.stop(ctx, everybody()...)
+	s.out.say(closing, "the archive stays in %s until the next run", s.place.short("archive"))
+	return err
+}
+
+func (s *story) reportAddresses(ctx context.Context) error {
+	s.out.heading("addresses")
+	lines := []fact{
+		{"Cosmos DB", s.stack.Cosmos.URL()},
+		{"  key", s.stack.Cosmos.Key()},
+		{"  CA file", s.place.short("emulator.pem")},
+		{"Kafka", strings.Join(s.stack.Brokers(), ",") + "   topics " + s.catalog.in.TopicName() + ", " + s.till.in.TopicName()},
+		{"archive", s.place.short("archive")},
+		{"settings", s.place.short("almanac.yaml")},
+		{"logs", s.place.short("logs")},
+		{"ledger", s.place.short("ledger.jsonl")},
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, name := range everybody() {
+		addr, err := s.stack.Process(name).Addr(ctx)
+		if err != nil {
+			return err
+		}
+		lines = append(lines, fact{name, "http://" + addr + "/metrics, /healthz, /readyz"})
+	}
+	s.out.facts(lines...)
+	s.out.heading("to try, in another terminal at the root of the repository")
+	for _, line := range []string{
+		"export ALMANAC_CONFIG=" + s.place.short("almanac.yaml") + " PATH=$PWD/.build/bin:$PATH",
+		"export COSMOS_KEY=" + s.stack.Cosmos.Key(),
+		"almanac-restorer points --container " + s.catalog.in.Name(),
+		"almanac-restorer run --container shop.products --to shop.then \\\n" +
+			"  --before " + stamp(time.Now()),
+		"almanac-restorer verify --container shop.products --to shop.products \\\n" +
+			"  --before " + stamp(time.Now()),
+		"almanac-compactor snapshot --container shop.orders",
+		"tail -f " + s.place.short("logs/*.log"),
+		fmt.Sprintf("curl -sk %s_admin/failover -H \"x-ms-cosmosfake-key: $COSMOS_KEY\" \\\n"+
+			"  -d '{\"database\":\"shop\",\"container\":\"products\",\"range\":\"0\",\"lsns\":3}'   # undoes 3 writes", s.stack.Cosmos.URL()),
+	} {
+		s.out.facts(fact{"", line})
+	}
+	s.out.plain("\n  Ctrl-C stops it.\n")
+	return nil
 }

@@ -1,11 +1,18 @@
-// Command demo loses a shop's documents and gets them back, with the real programs, on one machine, in under a minute.
+// Command demo loses a shop's documents to a bad deployment and gets them back, with the real programs, on one machine,
+// in under a minute.
 //
-// It hosts Cosmos DB (cosmosfake) and Kafka (kfake) in its own process, starts two producers, two archivers, the
-// compactor and the restorer as its children, and prints what happens. It ends with exit code 0 only when what was
-// restored is, byte for byte, what the emulator's ledger says the container held: an oracle that shares no code with
-// the product compares them.
+// It hosts Cosmos DB (cosmosfake) and Kafka (kfake) in its own process and starts two producers, two archivers, the
+// compactor and the restorer as its children. It ends with exit code 0 only when what was restored is, byte for byte,
+// what this process wrote before the deployment, and what the emulator's ledger says was there.
 //
-// With -dev it starts the same stack, keeps a little business going, and prints its addresses instead.
+// Nouns:
+//
+//   - The shop is the application whose data is at stake: a [catalog] of products and reviews, and a [till] that takes
+//     orders. Both know every byte that they wrote.
+//   - The [story] is the order of events; its stages are the labels in the output.
+//   - The [damage] is what the deployment did.
+//
+// With -dev it starts the same stack, keeps the shop open until Ctrl-C, and prints the addresses.
 package main
 
 import (
@@ -23,99 +30,80 @@ import (
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-// limit bounds the whole run: whatever hangs ends with a message instead.
+// limit bounds the story: whatever hangs ends with a message instead.
 const limit = 3 * time.Minute
 
-func main() {
-	seed := flag.Uint64("seed", uint64(time.Now().UnixMilli()%100_000), "what the workload is made from")
-	dev := flag.Bool("dev", false, "leave the stack running and print its addresses")
-	bin := flag.String("bin", "", "folder of the programs; default: .build/bin of the workspace")
+func main() { os.Exit(run()) }
+
+func run() int {
+	seed := flag.Uint64("seed", 0, "make the same workload again; 0: a seed by chance")
+	dev := flag.Bool("dev", false, "leave the stack running until Ctrl-C, with a little business")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "Usage: go run ./tests/demo [-seed n] [-dev]     (after make build)\n")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
+	if *seed == 0 {
+		*seed = 1 + rand.Uint64N(99_999)
+	}
+	out := newScreen(os.Stdout, os.Getenv("NO_COLOR"))
+	if flag.NArg() > 0 {
+		out.fail(fmt.Errorf("unknown argument %q; -h lists the flags", flag.Arg(0)))
+		return 2
+	}
+	place, err := openPlace()
+	if err != nil {
+		out.fail(err)
+		return 2
+	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d := &demo{seed: *seed, bin: *bin, random: rand.New(rand.NewPCG(*seed, 0)), out: newPrinter(os.Stdout)}
-	err := d.run(ctx, *dev)
-	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		d.out.plain("\nstopped\n")
-		return
+	s := &story{seed: *seed, out: out, place: place}
+	if *dev {
+		err = s.develop(ctx)
+	} else {
+		err = s.tell(ctx)
 	}
-	if err != nil {
-		d.out.fail(err, d.seed)
-		stop()
-		os.Exit(1)
+	err = errors.Join(err, s.close(), place.release())
+	switch {
+	case ctx.Err() != nil && *dev: // Ctrl-C is how it ends
+		return 0
+	case ctx.Err() != nil:
+		out.fail(errors.New("interrupted"))
+		return 1
+	case err != nil:
+		out.fail(err)
+		out.tails(s.tails, place.short("logs"))
+		out.plain("the same workload again: make demo ARGS=-seed=%d\n", s.seed)
+		return 1
 	}
+	return 0
 }
 
-// demo is one run.
-type demo struct {
-	seed   uint64
-	bin    string
-	random *rand.Rand
-	out    *printer
-
-	dir     string // everything lies below it
-	stack   *harness.Stack
-	library harness.Library
-	shop    *shop
+// place is the folder that everything lies in, and where the programs are.
+type place struct {
+	dir, bin string
+	release  func() error // gives the folder to the next run
 }
 
-func products() harness.Container {
-	return harness.Container{Database: "shop", ID: "products", Key: []string{"/categoryName"}, Ranges: 6, Deletes: "soft"}
-}
-
-func orders() harness.Container {
-	return harness.Container{Database: "shop", ID: "orders", Key: []string{"/tenant", "/customer"}, Ranges: 5, Deletes: "none"}
-}
-
-func (d *demo) run(ctx context.Context, dev bool) (err error) {
+// openPlace empties the folder, unless another run works in it.
+func openPlace() (*place, error) {
 	root, err := harness.Root()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if d.bin == "" {
-		d.bin = filepath.Join(root, ".build", "bin")
-	}
-	if _, err := os.Stat(filepath.Join(d.bin, "almanac-restorer")); err != nil {
-		return fmt.Errorf("find programs: %w; run make build first", err)
-	}
-	d.dir = filepath.Join(root, ".demo")
-	if err := os.RemoveAll(d.dir); err != nil {
-		return fmt.Errorf("clean up: %w", err)
-	}
-	if err := os.MkdirAll(d.dir, 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	if dev {
-		return d.develop(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if err := d.start(ctx); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil && ctx.Err() == nil {
-			d.out.plain("\n" + d.stack.Tails(5))
+	p := &place{dir: filepath.Join(root, folder), bin: filepath.Join(root, ".build", "bin")}
+	for _, program := range harness.Programs() {
+		if _, err := os.Stat(filepath.Join(p.bin, "almanac-"+program)); err != nil {
+			return nil, fmt.Errorf("find programs: %w; run make build first", err)
 		}
-		err = errors.Join(err, d.stack.Close())
-	}()
-	return d.story(ctx)
+	}
+	p.release, err = openFolder(p.dir)
+	return p, err
 }
 
-// start brings up everything but the workload.
-func (d *demo) start(ctx context.Context) (err error) {
-	d.stack, err = harness.New(ctx, harness.Options{
-		Dir: d.dir, Bin: d.bin, Partitions: 4, Containers: []harness.Container{products(), orders()},
-	})
-	if err != nil {
-		return err
-	}
-	for _, p := range []struct{ name, program string }{
-		{"producer-1", "producer"}, {"producer-2", "producer"}, {"archiver-1", "archiver"}, {"archiver-2", "archiver"},
-	} {
-		if _, err := d.stack.Spawn(p.name, p.program, []string{"run"}); err != nil {
-			return errors.Join(err, d.stack.Close())
-		}
-	}
-	return nil
-}
+const folder = ".demo" // at the root of the workspace
+
+// short is a path below the folder as somebody types it at the root of the workspace.
+func (p *place) short(below string) string { return filepath.Join(folder, below) }

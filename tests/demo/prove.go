@@ -2,94 +2,114 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-// prove compares the restored container, read over HTTP, with what the emulator's ledger says the shop held. The
-// oracle shares no code with the product.
-func (d *demo) prove(ctx context.Context) error {
-	report := &oracle.Report{}
-	ledger, err := oracle.ReadLedger(d.stack.Ledger)
+// prove holds archive and restored containers, as files and over HTTP, against what this process wrote and against the
+// emulator's ledger. The product has no part in it: an oracle judges that shares no code with it.
+func (s *story) prove(ctx context.Context, d *damage, c *comeback) error {
+	report := new(oracle.Report)
+	ledger, err := oracle.ReadLedger(s.stack.Ledger)
 	if err != nil {
 		return err
 	}
-	archive, err := oracle.ReadArchive(d.stack.Archive, products().TopicName(), report)
-	if err != nil {
-		return err
-	}
-	archive.CheckRows(ledger, map[string]string{products().Name(): products().Kind()}, report)
-	lineages := archive.CheckMarks(ledger, report)
-	point, err := d.point(ctx, ledger)
-	if err != nil {
-		return err
-	}
-	archive.CheckPoint(point, report)
-	want, err := ledger.ByName(products().Name()).Content(point, lineages, d.library.Gone)
-	if err != nil {
-		return err
-	}
-	restored := harness.Container{Database: "shop", ID: "products-restored", Key: products().Key}
-	got := map[oracle.Doc]string{}
-	err = d.stack.Account.Each(ctx, restored, func(text []byte) error {
-		doc, err := oracle.Identify(text, restored.Key)
+	for _, b := range []*back{c.products, c.orders} {
+		history := ledger.ByName(b.source.Name())
+		point := &b.plan.Point.Point
+		point.Container, point.Incarnation = b.source.Name(), history.RID
+		lineages, err := s.proveArchive(ctx, b.source, ledger, point, report)
 		if err != nil {
 			return err
 		}
-		user, err := oracle.User(text)
-		got[doc] = oracle.Digest(user)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	oracle.CheckContent(target, got, want, d.shop.moment, report)
-	back := d.compareWithMemory(got, report)
-	if report.Total() > 0 {
-		return fmt.Errorf("prove the restore: it is not what the ledger says\n%s", report)
-	}
-	d.out.say("PROOF", "an oracle that shares no code with Almanac folded the ledger of all writes at the point's cuts:")
-	d.out.say("PROOF", "%s %s in %s, byte for byte; %s came back from the damage", d.out.paint(bold+";"+green, "equal"),
-		count(len(got), "document", "documents"), target, count(back, "document", "documents"))
-	return d.query()
-}
-
-// compareWithMemory checks that what stood there when the deployment began is all there again, and counts what the
-// deployment had touched.
-func (d *demo) compareWithMemory(got map[oracle.Doc]string, report *oracle.Report) (back int) {
-	for _, doc := range d.shop.goods {
-		sha := d.library.Keep(doc.beforeBytes())
-		place := oracle.Doc{PK: doc.key, ID: doc.id}
-		switch {
-		case d.library.Gone(sha):
-			if got[place] != "" {
-				report.Add("memory", "%s %s was deleted before the deployment and is there", doc.kind, doc.id)
-			}
-		case got[place] != sha:
-			report.Add("memory", "%s %s is not what it was before the deployment", doc.kind, doc.id)
-		case string(doc.before) != string(doc.bytes):
-			back++
+		want, err := history.Content(point, lineages, s.library.Gone)
+		if err != nil {
+			return err
 		}
+		got, err := s.read(ctx, b, d.example.id)
+		if err != nil {
+			return err
+		}
+		oracle.CheckContent(b.target.Name(), got, want, d.began, report)
+		if b == c.products {
+			compareContent(d.content, got, report)
+		}
+		b.later = between(history, point, d.began)
 	}
-	return back
+	if report.Total() > 0 {
+		return fmt.Errorf("what came back is not what was there:\n%s", report)
+	}
+	s.note(time.Now(), "%s", s.out.paint(green, "proven"))
+	s.out.say(proving, "archive   %s on the topics, as many rows: %s", count(s.records, "record", "records"),
+		s.out.paint(green, "none lost, none twice"))
+	s.out.say(proving, "restored  %s, read over HTTP, %s what\n          the ledger of all writes says; products also what this process remembers",
+		count(c.products.run.Documents+c.orders.run.Documents, "document", "documents"), s.out.paint(green, "are byte for byte"))
+	return nil
 }
 
-func (d *demo) point(ctx context.Context, ledger oracle.Ledger) (*oracle.Point, error) {
-	timeline, err := d.stack.Points(ctx, products().Name(), 0)
+// proveArchive judges a topic's table: every offset is one row (INV-3), every change stands in the ledger with its
+// bytes (INV-6), marks and the point keep what they promise (INV-1, INV-5).
+func (s *story) proveArchive(ctx context.Context, c harness.Container, ledger oracle.Ledger, p *oracle.Point, report *oracle.Report) (oracle.Lineages, error) {
+	ends, err := s.stack.Ends(ctx, c.TopicName())
 	if err != nil {
 		return nil, err
 	}
-	for _, text := range timeline.Points {
-		p := &oracle.Point{Container: products().Name(), Incarnation: ledger.ByName(products().Name()).RID}
-		if err := json.Unmarshal(text, p); err != nil {
-			return nil, fmt.Errorf("read point: %w", err)
-		}
-		if p.Name == d.shop.point {
-			return p, nil
+	archive, err := oracle.ReadArchive(s.stack.Archive, c.TopicName(), report)
+	if err != nil {
+		return nil, err
+	}
+	s.records += int64(len(archive.Rows))
+	archive.CheckOffsets(ends, report)
+	archive.CheckRows(ledger, map[string]string{c.Name(): c.Kind()}, report)
+	lineages := archive.CheckMarks(ledger, report)
+	archive.CheckPoint(p, report)
+	return lineages, nil
+}
+
+// compareContent demands the very documents that the shop remembers.
+func compareContent(want, got map[oracle.Doc]string, report *oracle.Report) {
+	for at, sha := range want {
+		if got[at] != sha {
+			report.Add("shop", "document %s %s has SHA-256 %q, the shop wrote %q", at.PK, at.ID, got[at], sha)
 		}
 	}
-	return nil, fmt.Errorf("find point %s: it is not listed", d.shop.point)
+	if len(got) != len(want) {
+		report.Add("shop", "%d documents are there, the shop had %d", len(got), len(want))
+	}
+}
+
+// read reads a restored container over HTTP: the digest of the user's bytes of every document.
+func (s *story) read(ctx context.Context, b *back, example string) (map[oracle.Doc]string, error) {
+	got := map[oracle.Doc]string{}
+	err := s.stack.Account.Each(ctx, b.target, func(delivered []byte) error {
+		body, err := oracle.User(delivered)
+		if err != nil {
+			return err
+		}
+		at, err := oracle.Identify(body, b.target.Key)
+		if err != nil {
+			return err
+		}
+		if at.ID == example {
+			b.example = body
+		}
+		got[at] = oracle.Digest(body)
+		return nil
+	})
+	return got, err
+}
+
+// between counts the writes that are later than the point and not later than the moment.
+func between(history *oracle.History, p *oracle.Point, moment time.Time) (n int64) {
+	for _, cut := range p.Cuts {
+		for _, e := range history.Range(cut.Range).Lines {
+			if e.LSN > cut.LSN && !e.Time.After(moment) {
+				n++
+			}
+		}
+	}
+	return n
 }

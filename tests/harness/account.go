@@ -66,7 +66,7 @@ func (a *Account) do(ctx context.Context, r request) ([]byte, http.Header, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", op, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: read answer: %w", op, err)

@@ -27,6 +27,7 @@ type Process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the present life has ended
 	exit  int           // of the last life that ended by itself; -1 after a signal
+	began int64         // size of the log when the present life began
 }
 
 // Start begins another life. It is an error while one goes on.
@@ -39,6 +40,9 @@ func (p *Process) Start() error {
 	log, err := os.OpenFile(p.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	if info, err := log.Stat(); err == nil {
+		p.began = info.Size()
 	}
 	cmd := exec.Command(p.program, p.args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = p.dir, p.env, log, log, attributes()
@@ -96,7 +100,8 @@ func (p *Process) Kill() {
 	<-ended
 }
 
-// Stop asks for the end (SIGTERM) and waits for it; when the context ends first it kills.
+// Stop asks for the end (SIGTERM) and waits for it; when the context ends first it kills, after the process had a moment
+// to write down what it was doing (SIGQUIT: the Go runtime dumps all goroutines into the log).
 func (p *Process) Stop(ctx context.Context) error {
 	cmd, ended := p.life()
 	if cmd == nil || closed(ended) {
@@ -106,7 +111,14 @@ func (p *Process) Stop(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		p.Kill()
+		_ = cmd.Process.Signal(syscall.SIGQUIT)
+		timer := time.NewTimer(time.Second)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+			p.Kill()
+		}
 		return fmt.Errorf("stop %s: it had to be killed: %w", p.Name, ctx.Err())
 	}
 	if code := p.ExitCode(); code != 0 {
@@ -136,7 +148,10 @@ func (p *Process) Addr(ctx context.Context) (addr string, err error) {
 		if !p.Running() {
 			return "", fmt.Errorf("it ended: %s", p.Tail(5))
 		}
-		text := tail(p.Log, 1000)
+		text, err := p.said()
+		if err != nil {
+			return "", err
+		}
 		_, after, ok := strings.Cut(text[max(0, strings.LastIndex(text, "listening")):], "addr=")
 		if !ok {
 			return "it is not in " + p.Log, nil
@@ -148,6 +163,18 @@ func (p *Process) Addr(ctx context.Context) (addr string, err error) {
 	return addr, err
 }
 
+// said is what the present life logged so far.
+func (p *Process) said() (string, error) {
+	p.mu.Lock()
+	began := p.began
+	p.mu.Unlock()
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		return "", fmt.Errorf("read log: %w", err)
+	}
+	return string(text[min(began, int64(len(text))):]), nil
+}
+
 // Tail is the end of the log, for a person who looks for the cause of something.
 func (p *Process) Tail(lines int) string { return tail(p.Log, lines) }
 
@@ -157,7 +184,7 @@ func tail(path string, lines int) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	if info, err := file.Stat(); err == nil && info.Size() > most {
 		_, _ = file.Seek(-most, io.SeekEnd)
 	}

@@ -15,6 +15,7 @@ type Container struct {
 	Key        []string // partition key paths; several are hierarchical
 	Ranges     int
 	Topic      string // empty: one of its own, by the default template
+	Start      string // beginning (the default) or now
 	Deletes    string // none or soft; soft is {"deleted": true}
 	Definition string // further members of the resource, such as `"indexingPolicy":{…}`
 }
@@ -97,6 +98,9 @@ func writeConfig(path string, settings Settings, containers []Container) error {
 		fmt.Fprintf(&b, "  - database: %s\n    container: %s\n", c.Database, c.ID)
 		if c.Topic != "" {
 			fmt.Fprintf(&b, "    topic: %s\n", c.Topic)
+		}
+		if c.Start != "" {
+			fmt.Fprintf(&b, "    start: %s\n", c.Start)
 		}
 		fmt.Fprintf(&b, "    deletes: %s\n", c.Deletes)
 		if c.Deletes == "soft" {

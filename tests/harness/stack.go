@@ -46,6 +46,7 @@ type Stack struct {
 
 	options   Options
 	ledger    *os.File
+	client    *kgo.Client
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -122,11 +123,10 @@ func (s *Stack) openKafka() (err error) {
 	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.Brokers()...))
-	if err != nil {
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers()...)); err != nil {
 		return err
 	}
-	s.admin = kadm.NewClient(client)
+	s.admin = kadm.NewClient(s.client)
 	return nil
 }
 
@@ -166,6 +166,22 @@ func (s *Stack) Ends(ctx context.Context, topic string) (map[int32]int64, error)
 	ends := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
 	return ends, nil
+}
+
+// Forget lets the broker delete the records of a topic up to and including the offsets.
+func (s *Stack) Forget(ctx context.Context, topic string, last map[int32]int64) error {
+	offsets := kadm.Offsets{}
+	for partition, offset := range last {
+		offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset + 1})
+	}
+	deleted, err := s.admin.DeleteRecords(ctx, offsets)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete records of topic %s: %w", topic, err)
+	}
+	return nil
 }
 
 func (s *Stack) environ(extra ...string) []string {

@@ -36,17 +36,23 @@ func samples() map[string]any {
 	whole := schemas.WholeRange()
 	halt := &schemas.Halt{Unit: "range shop.products -FF", Reason: "r", Evidence: "e", Since: now}
 	return map[string]any{
-		"mark": &schemas.Mark{Container: "shop.products", Incarnation: "x", Range: whole, Mode: schemas.LatestVersion, Generation: 1,
-			Basis: schemas.BasisComplete, LSN: 4, Newest: 4, Drained: true, CompleteTo: now, Latest: now, Offsets: schemas.Offsets{0: 5, 3: 1}},
+		"mark": &schemas.Mark{
+			Container: "shop.products", Incarnation: "x", Range: whole, Mode: schemas.LatestVersion, Generation: 1,
+			Basis: schemas.BasisComplete, LSN: 4, Newest: 4, Drained: true, CompleteTo: now, Latest: now, Offsets: schemas.Offsets{0: 5, 3: 1},
+		},
 		"claimCheck": schemas.NewClaimCheck(schemas.LargeFile(now, schemas.NewUUID()), []byte("{}")),
 		"topic":      schemas.Topic{UUID: schemas.NewUUID(), Format: schemas.FormatVersion},
 		"halt":       halt,
 		"gap":        schemas.Gap{From: 3, To: 9},
 		"quarantine": schemas.Quarantine{Reason: "r", Key: []byte("k"), Headers: []schemas.QuarantineHeader{{Key: "h", Value: []byte{0}}}, Foreign: true},
-		"checkpoint": &schemas.Checkpoint{Container: "shop.products", Incarnation: "x", Range: whole, Mode: schemas.LatestVersion, Config: -1,
-			Basis: schemas.BasisNone, Latest: now, Offsets: schemas.Offsets{}, Halt: halt, WriteID: schemas.NewUUID(), WrittenAt: now},
-		"seed": &schemas.Seed{Container: "shop.products", Incarnation: "x", Ranges: []schemas.FeedRange{whole}, Start: schemas.StartNow,
-			Mode: schemas.LatestVersion, Partitions: 4, WriteID: schemas.NewUUID()},
+		"checkpoint": &schemas.Checkpoint{
+			Container: "shop.products", Incarnation: "x", Range: whole, Mode: schemas.LatestVersion, Config: -1,
+			Basis: schemas.BasisNone, Latest: now, Offsets: schemas.Offsets{}, Halt: halt, WriteID: schemas.NewUUID(), WrittenAt: now,
+		},
+		"seed": &schemas.Seed{
+			Container: "shop.products", Incarnation: "x", Ranges: []schemas.FeedRange{whole}, Start: schemas.StartNow,
+			Mode: schemas.LatestVersion, Partitions: 4, WriteID: schemas.NewUUID(),
+		},
 	}
 }
 

@@ -2,16 +2,8 @@
 package main
 
 import (
-	"os"
-	"runtime/debug"
-
 	"github.com/cosmos-almanac/almanac/compactor"
 	"github.com/cosmos-almanac/almanac/internal/service"
 )
 
-func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // what is not collected yet counts beside compactor.memory
-	}
-	service.Main(compactor.Program())
-}
+func main() { service.Main(compactor.Program()) }

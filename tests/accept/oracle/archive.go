@@ -130,9 +130,9 @@ func (a *Archive) readFile(add Add, report *Report) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	reader := parquet.NewGenericReader[fileRow](file)
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	before := len(a.Rows)
 	batch := make([]fileRow, 256)
 	for {

@@ -18,6 +18,17 @@ type span struct {
 // Lineages tells which configuration number each generation of each range was read under.
 type Lineages map[span]int64
 
+// Of are the configuration numbers under which a range of a container was read, each with its greatest generation.
+func (l Lineages) Of(rid string, r Span) map[int64]int64 {
+	found := map[int64]int64{}
+	for key, config := range l {
+		if key.rid == rid && key.r == r {
+			found[config] = max(found[config], key.generation)
+		}
+	}
+	return found
+}
+
 // located is where the copies of a change stand that a generation read.
 type located map[generationChange][]*Row
 

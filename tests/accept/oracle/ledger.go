@@ -58,7 +58,7 @@ func ReadLedger(path string) (Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	ledger := Ledger{}
 	reader := bufio.NewReaderSize(file, 1<<16)
 	for n := 1; ; n++ {

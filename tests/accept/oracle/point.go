@@ -28,10 +28,13 @@ type Point struct {
 	Offsets     map[string]int64 `json:"offsets"`
 }
 
-// Same reports whether two listings of one name say the same.
-func (p *Point) Same(q *Point) bool {
-	return p.Name == q.Name && p.Container == q.Container && p.Incarnation == q.Incarnation &&
-		p.Latest.Equal(q.Latest) && p.Earliest.Equal(q.Earliest) && slices.Equal(p.Cuts, q.Cuts) && maps.Equal(p.Offsets, q.Offsets)
+// Keeps reports whether a later listing of the same name says the same: the vector and its time. Of the other two times
+// the listing may know better, since marks of ranges that stood still, of the same second, can be archived later; they
+// never go back.
+func (p *Point) Keeps(later *Point) bool {
+	return p.Name == later.Name && p.Container == later.Container && p.Incarnation == later.Incarnation &&
+		p.Latest.Equal(later.Latest) && slices.Equal(p.Cuts, later.Cuts) && maps.Equal(p.Offsets, later.Offsets) &&
+		!later.Earliest.Before(p.Earliest) && !later.CompleteTo.Before(p.CompleteTo)
 }
 
 // CheckPoint judges a listed point by the marks of the archive: its cuts tile the key space, each is a mark that
@@ -85,10 +88,9 @@ func (a *Archive) CheckPoint(p *Point, report *Report) {
 		}
 	}
 	for partition, offset := range p.Offsets {
-		var n int32
-		fmt.Sscan(partition, &n)
-		if last[n] < offset {
-			report.Add("points", "%s: the table ends at %d of partition %s, the point at %d", p.Name, last[n], partition, offset)
+		n, err := strconv.ParseInt(partition, 10, 32)
+		if err != nil || last[int32(n)] < offset {
+			report.Add("points", "%s: the table ends at %d of partition %s, the point at %d", p.Name, last[int32(n)], partition, offset)
 		}
 	}
 }

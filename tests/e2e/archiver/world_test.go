@@ -31,7 +31,7 @@ import (
 const (
 	topicName  = "cosmos.shop.orders"
 	partitions = 4
-	patience   = 15 * time.Second
+	patience   = 12 * time.Second
 )
 
 // world is a Kafka with one topic, an archive, and what was sent.

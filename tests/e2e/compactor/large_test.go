@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	shop  = archivetest.LargeContainer
+	shop = archivetest.LargeContainer
 )
 
 // expect is the number of documents that the last row of each leaves.

@@ -28,8 +28,10 @@ const (
 
 // Guards are all of them.
 func Guards() []Guard {
-	return []Guard{AckBeforeCheckpoint, CompareAndSet, ReadBack, KnowOwnWrite, KeepNewest, GreatestNewest,
-		DropLowerConfig, Rebase, GenerationFirst, AckBeforeMark, NowIsNone, PinFirst}
+	return []Guard{
+		AckBeforeCheckpoint, CompareAndSet, ReadBack, KnowOwnWrite, KeepNewest, GreatestNewest,
+		DropLowerConfig, Rebase, GenerationFirst, AckBeforeMark, NowIsNone, PinFirst,
+	}
 }
 
 // Result is what a schedule came to.
