@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/cosmos-almanac/almanac/internal/blob"
-	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	"github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/service"
 )
 
@@ -80,13 +79,13 @@ func optionsOf(env *service.Env) (Options, error) {
 	if err := env.Config.Require("archive.root", "kafka.brokers", "containers"); err != nil {
 		return Options{}, err
 	}
-	root, err := dir.NewWritable(env.Config.Archive.Root, dir.Options{})
+	root, err := open.Writable(env.Config.Archive.Root, env.Config.Archive)
 	if err != nil {
 		return Options{}, fmt.Errorf("archive.root: %w", err)
 	}
-	var large blob.Store = root
+	large := root
 	if env.Config.Producer.Root != env.Config.Archive.Root {
-		if large, err = dir.New(env.Config.Producer.Root, dir.Options{}); err != nil {
+		if large, err = open.Root(env.Config.Producer.Root, env.Config.Archive); err != nil {
 			return Options{}, fmt.Errorf("producer.root: %w", err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
-	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	"github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
@@ -139,7 +139,7 @@ func build(env *service.Env) (*Compactor, []Target, error) {
 	if err := env.Config.Require("archive.root", "containers"); err != nil {
 		return nil, nil, err
 	}
-	root, err := dir.NewWritable(env.Config.Archive.Root, dir.Options{})
+	root, err := open.Writable(env.Config.Archive.Root, env.Config.Archive)
 	if err != nil {
 		return nil, nil, fmt.Errorf("archive.root: %w", err)
 	}

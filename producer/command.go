@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
-	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	"github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -103,14 +103,14 @@ func find(cfg *config.Config, name string) (config.Container, error) {
 }
 
 func openStores(cfg *config.Config) (archive, root blob.Store, err error) {
-	a, err := dir.NewWritable(cfg.Archive.Root, dir.Options{})
+	a, err := open.Writable(cfg.Archive.Root, cfg.Archive)
 	if err != nil {
 		return nil, nil, fmt.Errorf("archive.root: %w", err)
 	}
 	if cfg.Producer.Root == cfg.Archive.Root {
 		return a, a, nil
 	}
-	r, err := dir.NewWritable(cfg.Producer.Root, dir.Options{})
+	r, err := open.Writable(cfg.Producer.Root, cfg.Archive)
 	if err != nil {
 		return nil, nil, fmt.Errorf("producer.root: %w", err)
 	}

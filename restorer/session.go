@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
-	"github.com/cosmos-almanac/almanac/internal/blob/dir"
+	blobopen "github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/service"
@@ -37,12 +36,9 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, err
 	}
 	root := env.Config.Archive.Root
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
-		return nil, usage("archive.root %s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", root)
-	}
-	store, err := dir.New(root, dir.Options{})
+	store, err := blobopen.Existing(root, env.Config.Archive)
 	if err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
+		return nil, fmt.Errorf("archive.root: %w", err)
 	}
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func Testsegment(t *testing.T) {
+func TestSegment(t *testing.T) {
 	for name, want := range map[string]string{
 		"shop.products": "shop.products", "a_b-C.9": "a_b-C.9", "aXkBAKqh5wo=": "aXkBAKqh5wo@3D", "s:h+o&p ü%~": "s@3Ah@2Bo@26p@20@C3@BC@25@7E", "a/b": "a@2Fb", "a@b": "a@40b",
 	} {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -29,9 +30,31 @@ func (e *Error) ExitCode() int { return 2 }
 // Root opens the store at a root. The credentials are those of `archive` for every root; a folder needs none. A folder is
 // made where it is absent; of a location nothing is asked yet.
 func Root(root string, credentials config.Archive) (blob.Store, error) {
+	return open(root, credentials, func(path string) (*dir.Store, error) { return dir.New(path, dir.Options{}) })
+}
+
+// Writable is Root for a program that writes: a folder in which it may not is an error at once.
+func Writable(root string, credentials config.Archive) (blob.Store, error) {
+	return open(root, credentials, func(path string) (*dir.Store, error) { return dir.NewWritable(path, dir.Options{}) })
+}
+
+// Existing is Root for a program that only reads: a folder that is absent is an error, not made.
+func Existing(root string, credentials config.Archive) (blob.Store, error) {
+	return open(root, credentials, func(path string) (*dir.Store, error) {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return nil, &Error{fmt.Errorf("%s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", path)}
+		}
+		return dir.New(path, dir.Options{})
+	})
+}
+
+func open(root string, credentials config.Archive, folder func(path string) (*dir.Store, error)) (blob.Store, error) {
 	scheme, rest, ok := strings.Cut(root, "://")
-	if !ok {
-		return folder(root)
+	switch {
+	case root == "":
+		return nil, &Error{errors.New("open root: it is empty; want a folder, or az://account/container/prefix")}
+	case !ok:
+		return orNone(folder(root))
 	}
 	switch scheme {
 	case "file":
@@ -39,24 +62,25 @@ func Root(root string, credentials config.Archive) (blob.Store, error) {
 		if err != nil || u.Host != "" || u.Path == "" {
 			return nil, &Error{fmt.Errorf("open %s: want file:///path/of/a/folder", root)}
 		}
-		return folder(u.Path)
+		return orNone(folder(u.Path))
 	case "az", "https", "http":
 		at, err := azure.ParseLocation(root)
 		if err != nil {
 			return nil, err
 		}
-		return azure.New(at, azure.Options{
+		return orNone(azure.New(at, azure.Options{
 			ConnectionString: credentials.ConnectionString, AccountKey: credentials.AccountKey, SAS: credentials.SAS,
-		})
+		}))
 	case "abfss", "abfs", "wasbs", "wasb":
 		return nil, &Error{fmt.Errorf("open %s://%s: %s is a name of Hadoop's; write az://account/container/prefix", scheme, rest, scheme)}
 	}
 	return nil, &Error{fmt.Errorf("open root: scheme %q is not known; want a folder, or az://account/container/prefix", scheme)}
 }
 
-func folder(path string) (blob.Store, error) {
-	if path == "" {
-		return nil, &Error{errors.New("open root: it is empty; want a folder, or az://account/container/prefix")}
+// orNone keeps a nil pointer from becoming a store.
+func orNone[S blob.Store](s S, err error) (blob.Store, error) {
+	if err != nil {
+		return nil, err
 	}
-	return dir.New(path, dir.Options{})
+	return s, nil
 }

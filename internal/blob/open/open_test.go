@@ -47,6 +47,20 @@ func whereOf(s blob.Store) string {
 	return "none"
 }
 
+func TestExistingMakesNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "absent")
+	var coded interface{ ExitCode() int }
+	if _, err := open.Existing(folder, config.Archive{}); !errors.As(err, &coded) || coded.ExitCode() != 2 {
+		t.Errorf("got %v want exit code 2", err)
+	}
+	if _, err := open.Writable(folder, config.Archive{}); err != nil {
+		t.Errorf("got %v want the folder made", err)
+	}
+	if _, err := open.Existing(folder, config.Archive{}); err != nil {
+		t.Errorf("got %v want the folder that is there now", err)
+	}
+}
+
 func TestRootRefuses(t *testing.T) {
 	for root, want := range map[string]string{
 		"":                          "it is empty",
