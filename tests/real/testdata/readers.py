@@ -79,6 +79,13 @@ def count(reader, table, where, options):
     return found.column(0)[0].as_py()
 
 
+def duplicates(reader, table, columns, options):
+    """Rows beyond the first of those that are equal in these columns."""
+    key = ", ".join('"' + name + '"' for name in columns)
+    found = reader_of(reader, options).query(table, f"SELECT {key}, count(*) AS n FROM t GROUP BY {key}")
+    return sum(n - 1 for n in found.column("n").to_pylist())
+
+
 def open_(reader, table, options):
     return reader_of(reader, options).open(table)
 
@@ -151,6 +158,6 @@ def restore(table, version):
 
 
 wire.serve({
-    "rows": rows, "count": count, "open": open_, "transactions": transactions, "history": history, "vacuum": vacuum,
+    "rows": rows, "count": count, "duplicates": duplicates, "open": open_, "transactions": transactions, "history": history, "vacuum": vacuum,
     "write": write, "raise": raise_protocol, "restore": restore,
 })
