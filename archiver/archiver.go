@@ -49,6 +49,7 @@ type Archiver struct {
 	owned      map[topicPartition]int64 // as settled
 	topics     []*topic
 	byName     map[string]*topic
+	refuse     func(error) // ends Run with the error
 	buffer     *buffer
 	decoder    *decoder
 	file       bytes.Buffer // the file that is being made
@@ -91,15 +92,23 @@ func New(o Options) (*Archiver, error) {
 }
 
 // Run archives until ctx is done; then it commits what it holds within service.shutdown_grace, leaves the group and
-// returns nil. An error with exit code 3 says that nothing is left to do before an operator acts.
+// returns nil. An error with exit code 3 says that nothing is left to do before an operator acts; one with exit code 2, that
+// the configuration is wrong, or that the brokers do not take it.
 func (a *Archiver) Run(ctx context.Context) error {
+	ctx, a.refuse = context.WithCancelCause(ctx)
+	defer a.refuse(nil)
 	defer a.close()
 	if err := a.open(ctx); err != nil {
 		return err
 	}
 	work, cancel := a.withGrace(ctx)
 	defer cancel()
-	return a.loop(ctx, work)
+	err := a.loop(ctx, work)
+	var refused *kafka.ConfigError
+	if errors.As(context.Cause(ctx), &refused) {
+		return errors.Join(refused, err)
+	}
+	return err
 }
 
 // withGrace is ctx with some time behind its end, in which what is in hand is finished.
@@ -149,7 +158,9 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 	}
 	options = append(kafka.ClientOptions(a.config.Kafka, a.log), a.kafka...)
 	options = append(options, kafka.GroupOptions(a.config.Kafka, a.config.Archiver.Group, names...)...)
-	if a.member, err = kgo.NewClient(append(options, a.assignment.options()...)...); err != nil {
+	options = append(options, a.assignment.options()...)
+	options = append(options, kafka.OnRefused(a.config.Kafka, a.config.Archiver.Group, func(err *kafka.ConfigError) { a.refuse(err) }))
+	if a.member, err = kgo.NewClient(options...); err != nil {
 		return fmt.Errorf("make kafka group member: %w", err)
 	}
 	a.report("archive", nil)

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/delta"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
@@ -29,10 +31,10 @@ const (
 
 // Cleared is what Clear did.
 type Cleared struct {
-	Topic     string       `json:"topic"`
-	Partition int32        `json:"partition"`
-	Halt      schemas.Halt `json:"halt"`          // the one that was removed
-	Gap       *schemas.Gap `json:"gap,omitempty"` // the offsets that were given up
+	Topic     string        `json:"topic"`
+	Partition int32         `json:"partition"`
+	Halt      *schemas.Halt `json:"halt"`          // the one that was removed; nil: nothing was halted
+	Gap       *schemas.Gap  `json:"gap,omitempty"` // the offsets that were given up
 }
 
 // UsageError is a request that cannot be granted as it was made.
@@ -44,18 +46,21 @@ func (e *UsageError) Error() string { return e.text }
 func (e *UsageError) ExitCode() int { return 2 }
 
 // Clear removes the halt of a topic partition. With AcceptGap it first writes the gap row and moves the table past the
-// gap, in one commit; it may be called again after a crash at any step (INV-7, INV-10).
+// gap, in one commit; it may be called again after a crash at any step (INV-7, INV-10), so what is not halted is no error.
 func Clear(ctx context.Context, o Options, topic string, partition int32, answer Answer) (Cleared, error) {
 	done := Cleared{Topic: topic, Partition: partition}
 	unit := unitOf(topic, partition)
+	if err := checkTopic(o.Config, topic); err != nil {
+		return done, fmt.Errorf("clear %s: %w", unit, err)
+	}
 	halt, err := archive.ReadHalt(ctx, o.Archive, topic, partition)
 	if err != nil {
 		return done, fmt.Errorf("clear %s: %w", unit, err)
 	}
 	if halt == nil {
-		return done, &UsageError{fmt.Sprintf("clear %s: it is not halted (there is no %s)", unit, schemas.HaltFile(topic, partition))}
+		return done, checkPartition(ctx, o, topic, partition)
 	}
-	done.Halt = *halt
+	done.Halt = halt
 	gap, isGap := parseGap(halt.Evidence)
 	switch {
 	case isGap && answer == Mended:
@@ -72,6 +77,32 @@ func Clear(ctx context.Context, o Options, topic string, partition int32, answer
 		return done, fmt.Errorf("clear %s: %w", unit, err)
 	}
 	return done, nil
+}
+
+// checkTopic refuses a topic that the configuration does not have.
+func checkTopic(cfg *config.Config, topic string) error {
+	var known []string
+	for _, t := range cfg.Topics() {
+		if t.Name == topic {
+			return nil
+		}
+		known = append(known, t.Name)
+	}
+	return &UsageError{fmt.Sprintf("no container of %s goes to this topic; known topics: %s", cfg.Path(), strings.Join(known, ", "))}
+}
+
+// checkPartition refuses a partition that the topic does not have: of such a one "nothing is halted" would mislead.
+func checkPartition(ctx context.Context, o Options, topic string, partition int32) error {
+	client, err := kgo.NewClient(append(kafka.ClientOptions(o.Config.Kafka, o.Log), o.Kafka...)...)
+	if err != nil {
+		return fmt.Errorf("make kafka client: %w", err)
+	}
+	defer client.Close()
+	n, err := kafka.Topic(ctx, client, topic)
+	if err == nil && (partition < 0 || partition >= n) {
+		err = &UsageError{fmt.Sprintf("topic %s has no partition %d: it has %d, from 0 to %d", topic, partition, n, n-1)}
+	}
+	return err
 }
 
 // acceptGap commits the gap row. Retention goes on while an operator thinks, so the gap reaches at least to the log's

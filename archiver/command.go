@@ -26,7 +26,7 @@ func Program() service.Program {
 
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Archive until stopped. Two or more may run side by side."`
-	Clear clearCommand `cmd:"" help:"Remove the halt of a topic partition."`
+	Clear clearCommand `cmd:"" help:"Remove the halt of a topic partition. Exit code 0 too when it is not halted."`
 }
 
 type runCommand struct{}
@@ -67,6 +67,10 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	return env.Print(cleared, func(w io.Writer) error {
+		if cleared.Halt == nil {
+			_, err := fmt.Fprintf(w, "nothing is halted: topic partition %s/%d\n", cleared.Topic, cleared.Partition)
+			return err
+		}
 		_, err := fmt.Fprintf(w, "cleared topic partition %s/%d: %s (%s)\n", cleared.Topic, cleared.Partition, cleared.Halt.Reason, cleared.Halt.Evidence)
 		if err == nil && cleared.Gap != nil {
 			_, err = fmt.Fprintf(w, "gave up offsets %d to %d\n", cleared.Gap.From, cleared.Gap.To)

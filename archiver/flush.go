@@ -98,7 +98,6 @@ func (f *flush) commit(ctx context.Context) (done bool, err error) {
 	err = f.a.retry(ctx, "commit", func(ctx context.Context) error {
 		snapshot, err := delta.Commit(ctx, f.t.store, f.t.snapshot, f.prepare, f.a.deltaOptions())
 		var uncertain *delta.UncertainError
-		var void *delta.VoidError
 		switch {
 		case err == nil:
 			f.t.snapshot, done = snapshot, true
@@ -106,7 +105,7 @@ func (f *flush) commit(ctx context.Context) (done bool, err error) {
 		case errors.Is(err, delta.ErrNothing):
 			f.t.snapshot = snapshot
 			return nil
-		case errors.As(err, &uncertain), errors.As(err, &void):
+		case errors.As(err, &uncertain):
 			f.a.log.Warn("commit is not certain; the table will tell", slog.String("topic", f.t.name), slog.Any("error", err))
 			return f.a.reload(ctx, f.t)
 		}

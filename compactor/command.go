@@ -37,7 +37,7 @@ func Program() service.Program {
 type commands struct {
 	Run      runCommand      `cmd:"" help:"Take snapshots of all containers until stopped. Two or more may run side by side."`
 	Snapshot snapshotCommand `cmd:"" help:"Take one snapshot of a container now."`
-	Clear    clearCommand    `cmd:"" help:"Remove the halt of a container."`
+	Clear    clearCommand    `cmd:"" help:"Remove the halt of a container. Exit code 0 too when it is not halted."`
 }
 
 type runCommand struct{}
@@ -109,7 +109,7 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 	}
 	return env.Print(halts, func(w io.Writer) error {
 		if len(halts) == 0 {
-			_, err := fmt.Fprintf(w, "%s is not halted\n", target.Container)
+			_, err := fmt.Fprintf(w, "nothing is halted: container %s\n", target.Container)
 			return err
 		}
 		for _, halt := range halts {

@@ -66,14 +66,14 @@ func TestVerbs(t *testing.T) {
 	}
 	expect("again", service.Done, " documents, ", "snapshot", "--at", result.Point)
 	expect("backwards", service.BadUsage, "newer than point", "snapshot", "--at", first.Name)
-	expect("not halted", service.Done, "is not halted", "clear")
+	expect("not halted", service.Done, "nothing is halted", "clear")
 
 	s.contradict(t)
 	expect("contradiction", service.Halted, "etags", "snapshot")
 	expect("still halted", service.Halted, "is halted since", "snapshot")
 	expect("run", service.Halted, "is halted since", "run")
 	expect("cleared", service.Done, "cleared container shop.products", "clear")
-	expect("not halted any more", service.Done, "is not halted", "clear")
+	expect("not halted any more", service.Done, "nothing is halted", "clear")
 }
 
 func TestRunEndsWhenAsked(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -12,11 +13,12 @@ import (
 )
 
 // Clear removes the halt of a container's range, or of all of them when span is nil, by compare-and-set. It returns the
-// halts that it removed. A reader notices within seconds.
+// halts that it removed, which may be none. A reader notices within seconds.
 func Clear(ctx context.Context, root blob.Store, c config.Container, span *schemas.FeedRange, now time.Time) ([]*schemas.Halt, error) {
-	var names []string
+	var names, known []string
 	prefix := schemas.CheckpointPrefix(c.Topic, c.Name())
 	err := root.List(ctx, prefix, func(info blob.Info) error {
+		known = append(known, strings.TrimSuffix(strings.TrimPrefix(info.Name, prefix), ".json"))
 		if span == nil || info.Name == schemas.CheckpointFile(c.Topic, c.Name(), *span) {
 			names = append(names, info.Name)
 		}
@@ -25,8 +27,11 @@ func Clear(ctx context.Context, root blob.Store, c config.Container, span *schem
 	if err != nil {
 		return nil, fmt.Errorf("list checkpoints %s: %w", prefix, err)
 	}
-	if len(names) == 0 {
-		return nil, usagef("container %s has no such checkpoint below %s: name a range as the log does, MIN-MAX, or all", c.Name(), prefix)
+	switch {
+	case len(known) == 0:
+		return nil, usagef("container %s has no checkpoint below %s: the producer has not run with this producer.root", c.Name(), prefix)
+	case len(names) == 0:
+		return nil, usagef("container %s has no range %s; known: %s; or say all", c.Name(), span, strings.Join(known, ", "))
 	}
 	var cleared []*schemas.Halt
 	for _, name := range names {
@@ -37,9 +42,6 @@ func Clear(ctx context.Context, root blob.Store, c config.Container, span *schem
 		if halt != nil {
 			cleared = append(cleared, halt)
 		}
-	}
-	if len(cleared) == 0 {
-		return nil, usagef("nothing of container %s that you named is halted", c.Name())
 	}
 	return cleared, nil
 }

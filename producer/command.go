@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -30,7 +31,7 @@ func Program() service.Program {
 
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Publish until stopped. Two or more may run side by side: they share the feed ranges."`
-	Clear clearCommand `cmd:"" help:"Remove the halt of a feed range."`
+	Clear clearCommand `cmd:"" help:"Remove the halt of a feed range. Exit code 0 too when nothing is halted."`
 }
 
 type runCommand struct{}
@@ -84,6 +85,10 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	return env.Print(cleared, func(w io.Writer) error {
+		if len(cleared) == 0 {
+			_, err := fmt.Fprintf(w, "nothing is halted: container %s, range %s\n", c.Container, c.Range)
+			return err
+		}
 		for _, halt := range cleared {
 			if _, err := fmt.Fprintf(w, "cleared %s: %s (%s)\n", halt.Unit, halt.Reason, halt.Evidence); err != nil {
 				return err
@@ -94,12 +99,14 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 }
 
 func find(cfg *config.Config, name string) (config.Container, error) {
+	var known []string
 	for _, c := range cfg.Containers {
 		if c.Name() == name {
 			return c, nil
 		}
+		known = append(known, c.Name())
 	}
-	return config.Container{}, usagef("container %s does not stand in almanac.yaml: name one as database.container", name)
+	return config.Container{}, usagef("--container %q does not stand in %s; known: %s", name, cfg.Path(), strings.Join(known, ", "))
 }
 
 func openStores(cfg *config.Config) (archive, root blob.Store, err error) {

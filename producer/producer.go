@@ -48,6 +48,7 @@ type Producer struct {
 	account      *cosmos.Client
 	topics       []*topic
 	tasks        []*task
+	refuse       func(error)   // ends Run with the error
 	wake         chan struct{} // buffered: some assignment changed
 	pages        chan struct{} // a slot for every page that the readers may hold together
 }
@@ -88,20 +89,29 @@ func New(o Options) (*Producer, error) {
 }
 
 // Run publishes until ctx is done; then it checkpoints what is acknowledged, leaves the groups and returns nil. An error
-// with exit code 3 says that nothing is left to do before an operator acts.
+// with exit code 3 says that nothing is left to do before an operator acts; one with exit code 2, that the configuration
+// is wrong, or that brokers or account do not take it.
 func (p *Producer) Run(ctx context.Context) error {
+	ctx, p.refuse = context.WithCancelCause(ctx)
+	defer p.refuse(nil)
 	defer p.account.Close()
 	defer func() {
 		for _, t := range p.topics {
 			t.client.Close()
 		}
 	}()
-	if err := p.open(ctx); ctx.Err() != nil {
-		return nil
-	} else if err != nil {
-		return err
+	err := p.open(ctx)
+	if err == nil {
+		err = p.work(ctx)
 	}
-	return p.work(ctx)
+	var refused *kafka.ConfigError
+	switch {
+	case errors.As(context.Cause(ctx), &refused):
+		return refused
+	case ctx.Err() != nil:
+		return nil
+	}
+	return err
 }
 
 // startMost is how long the account may take to answer at start-up.

@@ -276,6 +276,7 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 	next.Generation = schemas.NextGeneration(page.Date, r.acked.Generation)
 	next.Config, next.Newest = page.Session.Config, page.Session.Newest
 	next.Token, next.Position, next.BasisFrom = "", 0, 0
+	next.Definition = "" // the last one may be what was lost: a rebase says everything again
 	switch {
 	case next.Basis != schemas.BasisNone:
 		next.Basis = schemas.BasisLoading

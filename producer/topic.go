@@ -32,8 +32,10 @@ func (p *Producer) join(name string) (*topic, error) {
 	give := func(_ context.Context, _ *kgo.Client, got map[string][]int32) { p.assign(t, got[name], mine) }
 	take := func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { p.assign(t, lost[name], notMine) }
 	options := append(kafka.ClientOptions(p.config.Kafka, p.log), kafka.ProduceOptions(p.config.Kafka, bufferMost)...)
-	options = append(options, kafka.GroupOptions(p.config.Kafka, p.config.Producer.Group+"."+name, name)...)
-	options = append(options, kgo.OnPartitionsAssigned(give), kgo.OnPartitionsRevoked(take), kgo.OnPartitionsLost(take))
+	group := p.config.Producer.Group + "." + name
+	options = append(options, kafka.GroupOptions(p.config.Kafka, group, name)...)
+	options = append(options, kgo.OnPartitionsAssigned(give), kgo.OnPartitionsRevoked(take), kgo.OnPartitionsLost(take),
+		kafka.OnRefused(p.config.Kafka, group, func(err *kafka.ConfigError) { p.refuse(err) }))
 	var err error
 	if t.client, err = kgo.NewClient(append(options, p.kafka...)...); err != nil {
 		return nil, fmt.Errorf("make kafka client: %w", err)

@@ -34,12 +34,12 @@ func Program() service.Program {
 }
 
 type commands struct {
-	Points  pointsCommand  `cmd:"" help:"List the restore points, what they are worth, and why the newest marks make none yet."`
+	Points  pointsCommand  `cmd:"" help:"List the restore points, what they are worth, and why the newest position stands still."`
 	Plan    planCommand    `cmd:"" help:"Print what a restore would do, and write nothing."`
 	Run     runCommand     `cmd:"" help:"Restore a moment into a new container. The same command goes on after a kill. A target that exists is used only while every document in it is one that this restore writes."`
-	Verify  verifyCommand  `cmd:"" help:"Compare every document of a container with a moment of the archive, by hash. Exit code 4: they differ."`
+	Verify  verifyCommand  `cmd:"" help:"Compare every document of a container with a moment of the archive, by hash. Exit code 4: they differ, be it in one byte. With deletes: soft, a document that only the container has and that is deleted there is an extra all the same, listed as \"extra, deleted softly\"."`
 	Get     getCommand     `cmd:"" help:"Print one document as it was, byte for byte, without the service's own properties. Exit code 4: there was none at that moment."`
-	History historyCommand `cmd:"" help:"List all versions of one document that the archive holds."`
+	History historyCommand `cmd:"" help:"List all versions of one document that the archive holds. Exit code 4: there is none."`
 }
 
 type source struct {
@@ -49,6 +49,12 @@ type source struct {
 type pointsCommand struct {
 	source
 	Last int `default:"20" help:"Show only so many of the newest points; 0: all."`
+}
+
+// Help explains the columns.
+func (c *pointsCommand) Help() string {
+	return "Nothing in a point is later than LATEST, and no range in it stands before EARLIEST; every write that was acknowledged before COMPLETE TO is in it.\n" +
+		"`restorable until` is COMPLETE TO of the newest exact point. The name of one that `may still move` can change until every range has a later mark."
 }
 
 // Run lists the restore points.
@@ -64,7 +70,11 @@ func (c *pointsCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		return err
 	}
-	view := viewTimeline(s.container.Name(), s.container.Topic, s.rules, t, c.Last)
+	standstill, err := s.standstill(ctx, t, time.Now())
+	if err != nil {
+		return err
+	}
+	view := viewTimeline(s.container.Name(), s.container.Topic, s.rules, t, standstill, c.Last)
 	return env.Print(view, view.write)
 }
 

@@ -30,6 +30,10 @@ const (
 	Missing   Kind = "missing"   // in the point, not in the target
 	Extra     Kind = "extra"     // in the target, not in the point
 	Different Kind = "different" // in both, with other bytes
+
+	// ExtraDeleted is an Extra that the rules take for deleted in the target. It makes a difference all the same: a
+	// restore writes no such document. Only the reason why it is there is another one.
+	ExtraDeleted Kind = "extra, deleted softly"
 )
 
 // Difference is one document that is not the same on both sides.
@@ -41,17 +45,26 @@ type Difference struct {
 
 // Comparison is the outcome of holding a point's content against a target.
 type Comparison struct {
-	Documents   int64        `json:"documents"` // of the point
-	Bytes       int64        `json:"bytes"`     // of the point, the user's own
-	Equal       int64        `json:"equal"`
-	Missing     int64        `json:"missing"`
-	Extra       int64        `json:"extra"`
-	Different   int64        `json:"different"`
-	Differences []Difference `json:"differences"` // the first ones, in order of (partition key, id)
+	Documents    int64        `json:"documents"` // of the point
+	Bytes        int64        `json:"bytes"`     // of the point, the user's own
+	Equal        int64        `json:"equal"`
+	Missing      int64        `json:"missing"`
+	Extra        int64        `json:"extra"`
+	ExtraDeleted int64        `json:"extra_deleted"` // of the extra ones
+	Different    int64        `json:"different"`
+	Differences  []Difference `json:"differences"` // the first ones, in order of (partition key, id)
 }
 
 // Same tells whether both sides hold the same documents.
 func (c *Comparison) Same() bool { return c.Missing+c.Extra+c.Different == 0 }
+
+// extra is the kind of a document that only the target has.
+func (e *entry) extra() Kind {
+	if e.deleted {
+		return ExtraDeleted
+	}
+	return Extra
+}
 
 // listing says which differences are listed, and how many at most; all are counted.
 type listing struct {
@@ -65,6 +78,9 @@ func (c *Comparison) note(kind Kind, key, id []byte, list listing) {
 		c.Missing++
 	case Extra:
 		c.Extra++
+	case ExtraDeleted:
+		c.Extra++
+		c.ExtraDeleted++
 	case Different:
 		c.Different++
 	}
@@ -135,7 +151,7 @@ func compare(ctx context.Context, content documents, survey entries, list listin
 		case have == nil:
 			c.note(Missing, doc.key, doc.id, list)
 		case doc == nil:
-			c.note(Extra, have.key, have.id, list)
+			c.note(have.extra(), have.key, have.id, list)
 		case sha256.Sum256(doc.body) != have.hash:
 			c.note(Different, doc.key, doc.id, list)
 		default:

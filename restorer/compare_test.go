@@ -47,12 +47,17 @@ func TestCompare(t *testing.T) {
 		limit      int
 		counts     string // documents, equal, missing, extra, different
 		list       string
+		deleted    int64 // of the extra ones
 	}{
 		{name: "nothing", counts: "0 0 0 0 0", list: "[]"},
 		{name: "equal", want: []string{"[1] a x", "[1] b y"}, have: []string{"[1] b y", "[1] a x"}, counts: "2 2 0 0 0", list: "[]"},
 		{name: "missing", want: []string{"[1] a x", "[1] b y"}, have: []string{"[1] b y"}, limit: 9, counts: "2 1 1 0 0", list: "[{missing [1] a}]"},
 		{name: "all missing", want: []string{"[1] a x", "[1] b y"}, limit: 1, counts: "2 0 2 0 0", list: "[{missing [1] a}]"},
 		{name: "extra", want: []string{"[1] a x"}, have: []string{"[1] a x", "[2] a x"}, limit: 9, counts: "1 1 0 1 0", list: "[{extra [2] a}]"},
+		{
+			name: "extra and deleted softly", want: []string{"[1] a x", "[2] a deleted"}, have: []string{"[1] a x", "[2] a deleted", "[3] a x", "[3] b deleted"}, limit: 9,
+			counts: "2 2 0 2 0", list: "[{extra [3] a} {extra, deleted softly [3] b}]", deleted: 1,
+		},
 		{name: "extra alone", have: []string{"[1] a x"}, counts: "0 0 0 1 0", list: "[]"},
 		{name: "different", want: []string{"[1] a 1.0"}, have: []string{"[1] a 1"}, limit: 9, counts: "1 0 0 0 1", list: "[{different [1] a}]"},
 		{
@@ -70,12 +75,15 @@ func TestCompare(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := compare(t.Context(), &list{docs: test.want}, have, listing{test.limit, []Kind{Missing, Extra, Different}})
+			c, err := compare(t.Context(), &list{docs: test.want}, have, listing{test.limit, []Kind{Missing, Extra, ExtraDeleted, Different}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := fmt.Sprint(c.Documents, c.Equal, c.Missing, c.Extra, c.Different); got != test.counts {
 				t.Errorf("got counts %s, want %s", got, test.counts)
+			}
+			if c.ExtraDeleted != test.deleted {
+				t.Errorf("got %d deleted softly, want %d", c.ExtraDeleted, test.deleted)
 			}
 			if got := fmt.Sprint(c.Differences); got != test.list {
 				t.Errorf("got %s, want %s", got, test.list)

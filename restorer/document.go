@@ -178,7 +178,11 @@ func definitionFor(control *archive.Control, key string) ([]byte, error) {
 	}
 	var levels []json.RawMessage
 	if err := json.Unmarshal([]byte(key), &levels); err != nil || len(levels) == 0 {
-		return nil, usage("--partition-key %q: want a JSON array, such as [\"eu\",42]", key)
+		_, _, err := schemas.KeyDefinition{}.ParsePartitionKey([]byte(key))
+		if err == nil { // no level at all
+			err = fmt.Errorf("parse partition key %s: it has no value", key)
+		}
+		return nil, usage("--partition-key: %w", err)
 	}
 	paths := bytes.Repeat([]byte(`"/k",`), len(levels))
 	return fmt.Appendf(nil, `{"partitionKey":{"paths":[%s],"kind":"MultiHash","version":2}}`, paths[:len(paths)-1]), nil
@@ -243,8 +247,12 @@ func (h *History) write(w io.Writer) error {
 		if v.Op.Deletion() {
 			size = "-"
 		}
+		lsn := v.LSN.String()
+		if v.Ordinal != 0 {
+			lsn = schemas.Order{LSN: v.LSN, Ordinal: v.Ordinal}.String()
+		}
 		rows = append(rows, []string{
-			v.Time.Format(time.RFC3339), string(v.Op), v.Generation.String(), schemas.Order{LSN: v.LSN, Ordinal: v.Ordinal}.String(),
+			v.Time.Format(time.RFC3339), string(v.Op), v.Generation.String(), lsn,
 			strconv.Itoa(int(v.TopicPartition)), strconv.FormatInt(v.Offset, 10), size, points,
 		})
 	}

@@ -2,7 +2,6 @@ package restorer
 
 import (
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -15,30 +14,19 @@ type moment struct {
 	Before string `xor:"moment" required:"" placeholder:"TIME" help:"The newest restore point in which nothing is later than TIME (RFC 3339, inclusive)."`
 }
 
-// timeline is what a moment is looked up in; *archive.Timeline is one.
-type timeline interface {
-	All() iter.Seq[archive.Point]
-	ByName(name string) (archive.Point, error)
-	At(t time.Time) (archive.Point, error)
-	Before(t time.Time) (archive.Point, error)
-}
-
 // resolve finds the point, and refuses one that is not exact (INV-5).
-func (m moment) resolve(in timeline) (archive.Point, error) {
+func (m moment) resolve(in *archive.Timeline) (archive.Point, error) {
 	point, err := m.find(in)
 	if err != nil {
 		return archive.Point{}, err
 	}
 	if !point.Claim.Exact() {
-		return archive.Point{}, &archive.RefusedError{
-			Reason:  fmt.Sprintf("point %s is not exact: %s", point.Name, strings.Join(point.Claim.Taints, "; ")),
-			Nearest: exactAround(in, point.Latest),
-		}
+		return archive.Point{}, in.Refuse(point.Latest, fmt.Sprintf("point %s is not exact: %s", point.Name, strings.Join(point.Claim.Taints, "; ")))
 	}
 	return point, nil
 }
 
-func (m moment) find(in timeline) (archive.Point, error) {
+func (m moment) find(in *archive.Timeline) (archive.Point, error) {
 	if m.Before != "" {
 		at, err := parseTime("--before", m.Before)
 		if err != nil {
@@ -65,25 +53,4 @@ func parseTime(flag, text string) (time.Time, error) {
 		return at, usage("--at %q is neither a point, such as 20261120T101500.999Z-1a2b3c4d (see `points`), nor a time, such as 2026-11-20T10:15:00.999Z", text)
 	}
 	return at, usage("%s %q is no time: want RFC 3339, such as 2026-11-20T10:15:00Z", flag, text)
-}
-
-// exactAround are the newest exact point before at and the oldest after it.
-func exactAround(in timeline, at time.Time) []archive.Point {
-	var before, after *archive.Point
-	for p := range in.All() {
-		switch {
-		case !p.Claim.Exact():
-		case p.Latest.Before(at):
-			before = &p
-		case p.Latest.After(at) && after == nil:
-			after = &p
-		}
-	}
-	var nearest []archive.Point
-	for _, p := range []*archive.Point{before, after} {
-		if p != nil {
-			nearest = append(nearest, *p)
-		}
-	}
-	return nearest
 }

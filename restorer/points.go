@@ -29,24 +29,30 @@ func viewPoint(p *archive.Point) PointView {
 	}
 }
 
-// Timeline is what `points` prints.
-type Timeline struct {
-	Container       string      `json:"container"`
-	Topic           string      `json:"topic"`
-	Declared        string      `json:"declared"` // how documents are deleted; every exact claim stands on it
-	RestorableUntil *time.Time  `json:"restorable_until"`
-	Total           int         `json:"total"`
-	Points          []PointView `json:"points"`  // the newest ones, oldest first
-	Pending         []string    `json:"pending"` // why the newest marks make no point yet, or why there is none
+// ListedPoint is a restore point in the list of all.
+type ListedPoint struct {
+	PointView
+	Settled bool `json:"settled"` // false: a mark of its time may be archived yet, and change its name
 }
 
-// viewTimeline shows the newest last points; 0 is all.
-func viewTimeline(name, topic string, rules archive.Rules, t *archive.Timeline, last int) *Timeline {
+// Timeline is what `points` prints.
+type Timeline struct {
+	Container       string        `json:"container"`
+	Topic           string        `json:"topic"`
+	Declared        string        `json:"declared"`         // how documents are deleted; every exact claim stands on it
+	RestorableUntil *time.Time    `json:"restorable_until"` // the newest exact point's CompleteTo; null: no point is exact
+	Total           int           `json:"total"`
+	Points          []ListedPoint `json:"points"`  // the newest ones, oldest first
+	Pending         []string      `json:"pending"` // why the newest position stands still, or why there is no point
+}
+
+// viewTimeline shows the newest last points, 0 is all, and also what else keeps the newest position where it is.
+func viewTimeline(name, topic string, rules archive.Rules, t *archive.Timeline, standstill []string, last int) *Timeline {
 	view := &Timeline{
 		Container: name, Topic: topic, Declared: rules.String(), Total: t.Len(),
-		Points: []PointView{}, Pending: append([]string{}, t.Pending()...),
+		Points: []ListedPoint{}, Pending: append(append([]string{}, t.Pending()...), standstill...),
 	}
-	if newest, ok := t.Newest(); ok {
+	if newest, ok := t.NewestExact(); ok {
 		view.RestorableUntil = &newest.CompleteTo
 	}
 	skip := 0
@@ -55,41 +61,48 @@ func viewTimeline(name, topic string, rules archive.Rules, t *archive.Timeline, 
 	}
 	for p := range t.All() {
 		if skip--; skip < 0 {
-			view.Points = append(view.Points, viewPoint(&p))
+			view.Points = append(view.Points, ListedPoint{viewPoint(&p), t.Settled(&p)})
 		}
 	}
 	return view
 }
 
 func (t *Timeline) write(w io.Writer) error {
-	heading := [][2]string{{"container", t.Container}, {"topic", t.Topic}, {"declared", t.Declared}}
+	until := "nothing can be restored: there is no exact point"
 	if t.RestorableUntil != nil {
-		heading = append(heading, [2]string{"restorable until", timeText(*t.RestorableUntil)})
+		until = timeText(*t.RestorableUntil)
 	}
 	shown := plural(int64(t.Total), "restore point", "restore points")
 	if t.Total > len(t.Points) {
 		shown += fmt.Sprintf("; the newest %s are shown, --last 0 shows all", grouped(int64(len(t.Points))))
 	}
-	if err := facts(w, append(heading, [2]string{"timeline", shown})...); err != nil {
+	err := facts(w, [][2]string{
+		{"container", t.Container}, {"topic", t.Topic}, {"declared", t.Declared}, {"restorable until", until}, {"timeline", shown},
+	}...)
+	if err != nil {
 		return err
 	}
 	if len(t.Points) > 0 {
-		rows := [][]string{{"", "", "", "", ""}, {"POINT", "EARLIEST", "LATEST", "COMPLETE TO", "CLAIM"}}
+		rows := [][]string{{"POINT", "EARLIEST", "LATEST", "COMPLETE TO", "CLAIM"}}
 		for i := range t.Points {
 			p := &t.Points[i]
-			rows = append(rows, []string{p.Name, timeText(p.Earliest), timeText(p.Latest), timeText(p.CompleteTo), p.Claim})
+			claim := p.Claim
+			if !p.Settled {
+				claim += ", may still move"
+			}
+			rows = append(rows, []string{p.Name, timeText(p.Earliest), timeText(p.Latest), timeText(p.CompleteTo), claim})
 		}
-		if err := table(w, rows); err != nil {
+		if err := tableBelow(w, rows); err != nil {
 			return err
 		}
 	}
 	if len(t.Pending) == 0 {
 		return nil
 	}
-	reason := "the newest marks make no point yet"
+	reason := "the newest position stands still"
 	if t.Total == 0 {
 		reason = "there is no restore point"
 	}
-	_, err := fmt.Fprintf(w, "\n%s:\n  %s\n", reason, strings.Join(t.Pending, "\n  "))
+	_, err = fmt.Fprintf(w, "\n%s:\n  %s\n", reason, strings.Join(t.Pending, "\n  "))
 	return err
 }

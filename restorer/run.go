@@ -109,7 +109,7 @@ func (x *execution) run(ctx context.Context, plan *Plan) (report *Report, err er
 	there := newSurvey(x.memory/2, x.spill)
 	defer func() { err = errors.Join(err, there.close()) }()
 	if state != TargetAbsent {
-		if err := (&surveyor{x.reader, x.wait, x.progress}).survey(ctx, target, there); err != nil {
+		if err := (&surveyor{reader: x.reader, wait: x.wait, progress: x.progress}).survey(ctx, target, there); err != nil {
 			return nil, err
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/blob"
 	blobopen "github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
@@ -19,6 +21,7 @@ type session struct {
 	env       *service.Env
 	container config.Container
 	rules     archive.Rules
+	store     blob.Store
 	changes   *archive.Changes
 }
 
@@ -36,10 +39,11 @@ func open(ctx context.Context, env *service.Env, name string) (*session, error) 
 		return nil, err
 	}
 	root := env.Config.Archive.Root
-	store, err := blobopen.Existing(root, env.Config.Archive)
+	store, err := blobopen.Root(root, env.Config.Archive)
 	if err != nil {
 		return nil, fmt.Errorf("archive.root: %w", err)
 	}
+	s.store = store
 	s.changes, err = archive.OpenChanges(ctx, store, container.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
 		return nil, usage("archive.root %s holds nothing of topic %s: producer and archiver have not run with it, or containers[].topic is another", root, container.Topic)
@@ -85,6 +89,17 @@ func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
 	return archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
 }
 
+// standstill says what may keep the newest position where it is, beyond what the marks say themselves.
+func (s *session) standstill(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
+	const slack = time.Minute // of clocks, and of a commit
+	why := t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)
+	halts, err := archive.ListHalts(ctx, s.store, s.container.Topic)
+	for _, halt := range halts {
+		why = append(why, fmt.Sprintf("partition %d is halted: %s", halt.Partition, halt.Reason))
+	}
+	return why, err
+}
+
 func (s *session) point(ctx context.Context, m moment) (archive.Point, error) {
 	timeline, err := s.timeline(ctx)
 	if err != nil {
@@ -106,7 +121,7 @@ func (s *session) writer() (*cosmos.Writer, error) {
 	c := s.env.Config
 	key, err := c.Cosmos.Key.Reveal()
 	if err != nil {
-		return nil, usage("read cosmos.key: %w", err)
+		return nil, usage("%w", err) // it names the setting
 	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
 		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,

@@ -22,6 +22,7 @@ type entry struct {
 	key, id []byte
 	lsn     schemas.LSN
 	hash    [sha256.Size]byte
+	deleted bool // the rules take it for deleted
 }
 
 func (e *entry) compare(other *entry) int { return compareNames(e.key, e.id, other.key, other.id) }
@@ -55,9 +56,8 @@ func newSurvey(memory int64, folder string) *survey {
 	return &survey{folder: folder, limit: int(max(memory/growth, 64<<10)), size: map[*os.File]int64{}}
 }
 
-func (s *survey) add(key, id []byte, lsn schemas.LSN, body []byte) error {
+func (s *survey) put(e *entry) error {
 	s.index = append(s.index, int64(len(s.arena)))
-	e := entry{key: key, id: id, lsn: lsn, hash: sha256.Sum256(body)}
 	s.arena = e.append(s.arena)
 	s.count.Add(1)
 	if len(s.arena)+8*len(s.index) < s.limit {
@@ -71,7 +71,11 @@ func (e *entry) append(dst []byte) []byte {
 	dst = append(dst, e.key...)
 	dst = binary.AppendUvarint(dst, uint64(len(e.id)))
 	dst = append(dst, e.id...)
-	dst = binary.AppendUvarint(dst, uint64(e.lsn))
+	standing := uint64(e.lsn) << 1 // an LSN is not negative
+	if e.deleted {
+		standing |= 1
+	}
+	dst = binary.AppendUvarint(dst, standing)
 	return append(dst, e.hash[:]...)
 }
 
@@ -84,8 +88,8 @@ func (e *entry) parse(b []byte) {
 		return t
 	}
 	e.key, e.id = text(), text()
-	lsn, used := binary.Uvarint(b)
-	e.lsn = schemas.LSN(lsn)
+	standing, used := binary.Uvarint(b)
+	e.lsn, e.deleted = schemas.LSN(standing>>1), standing&1 != 0
 	copy(e.hash[:], b[used:])
 }
 
@@ -307,7 +311,7 @@ func (m *merged) next() (*entry, error) {
 			m.some = true
 			m.last.key = append(m.last.key[:0], top.at.key...)
 			m.last.id = append(m.last.id[:0], top.at.id...)
-			m.last.lsn, m.last.hash = top.at.lsn, top.at.hash
+			m.last.lsn, m.last.hash, m.last.deleted = top.at.lsn, top.at.hash, top.at.deleted
 		}
 		if err := m.advance(); err != nil {
 			return nil, err

@@ -14,6 +14,11 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
+func (s *survey) add(key, id []byte, lsn schemas.LSN, body []byte) error {
+	deleted := strings.HasPrefix(string(body), "deleted")
+	return s.put(&entry{key: key, id: id, lsn: lsn, hash: sha256.Sum256(body), deleted: deleted})
+}
+
 func readAll(t *testing.T, s *survey) []string {
 	t.Helper()
 	sorted, err := s.sorted()

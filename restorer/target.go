@@ -2,6 +2,7 @@ package restorer
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -97,6 +98,7 @@ type surveyor struct {
 	reader   Reader
 	wait     func(ctx context.Context, d time.Duration) error
 	progress progress
+	deleted  func(document []byte) (bool, error) // nil: nobody asks
 }
 
 // survey reads all documents of the container through its change feed from the beginning, range by range.
@@ -144,7 +146,7 @@ func (s *surveyor) drain(ctx context.Context, r *rangeReading, into *survey) err
 		r.newest = max(r.newest, page.Session.Newest)
 		r.options.Token = page.Token
 		for _, item := range page.Items {
-			if err := r.add(item, into); err != nil {
+			if err := r.add(item, s.deleted, into); err != nil {
 				return err
 			}
 		}
@@ -163,14 +165,20 @@ func (s *surveyor) drain(ctx context.Context, r *rangeReading, into *survey) err
 	}
 }
 
-func (r *rangeReading) add(item []byte, into *survey) (err error) {
+func (r *rangeReading) add(item []byte, deleted func([]byte) (bool, error), into *survey) (err error) {
 	if r.body, err = schemas.AppendWithoutSystem(r.body[:0], item); err != nil {
 		return err
 	}
 	if err := r.scan.Scan(r.options.Container.Key, item); err != nil {
 		return fmt.Errorf("a document that no restore writes stands in it: %w", err)
 	}
-	return into.add(r.scan.Key, r.scan.ID, r.scan.LSN, r.body)
+	e := entry{key: r.scan.Key, id: r.scan.ID, lsn: r.scan.LSN, hash: sha256.Sum256(r.body)}
+	if deleted != nil {
+		if e.deleted, err = deleted(item); err != nil {
+			return fmt.Errorf("document %s %q: %w", e.key, e.id, err)
+		}
+	}
+	return into.put(&e)
 }
 
 // read reads one page, and again when the service or the network is in trouble.

@@ -28,6 +28,14 @@ func table(w io.Writer, rows [][]string) error {
 	return out.Flush()
 }
 
+// tableBelow writes a table after an empty line.
+func tableBelow(w io.Writer, rows [][]string) error {
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return table(w, rows)
+}
+
 // facts writes pairs of a name and a value, aligned; a value of several lines continues below itself.
 func facts(w io.Writer, pairs ...[2]string) error {
 	var rows [][]string

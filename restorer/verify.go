@@ -24,7 +24,7 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 		return nil, err
 	}
 	if container == nil {
-		return nil, usage("target %s does not exist", target)
+		return nil, usage("target %s does not exist; name the container to compare with by --to, such as the one that `run` made", target)
 	}
 	base, _, err := findSource(ctx, s.changes, point, &s.rules)
 	if err != nil {
@@ -33,11 +33,11 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 	limits := s.env.Config.Restorer
 	there := newSurvey(int64(limits.Memory)/2, limits.Spill)
 	told := progress{s.env.Err, progressInterval}
-	err = (&surveyor{reader, sleep, told}).survey(ctx, container, there)
+	err = (&surveyor{reader, sleep, told, s.rules.Deleted}).survey(ctx, container, there)
 	var c *Comparison
 	if err == nil {
 		err = s.withBase(base, func(base *archive.Manifest) error {
-			c, err = compareSurvey(ctx, s.content(point, base), there, listing{limit, []Kind{Missing, Extra, Different}}, told)
+			c, err = compareSurvey(ctx, s.content(point, base), there, listing{limit, []Kind{Missing, Extra, ExtraDeleted, Different}}, told)
 			return err
 		})
 	}
@@ -50,8 +50,11 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 func (v *Verification) write(w io.Writer) error {
 	outcome := "equal: every document is there, byte for byte, and no other"
 	if !v.Same() {
-		outcome = fmt.Sprintf("different: %s missing, %s extra, %s with other bytes",
-			grouped(v.Missing), grouped(v.Extra), grouped(v.Different))
+		extra := grouped(v.Extra) + " extra"
+		if v.ExtraDeleted > 0 {
+			extra += fmt.Sprintf(" (%s of them deleted softly)", grouped(v.ExtraDeleted))
+		}
+		outcome = fmt.Sprintf("different: %s missing, %s, %s with other bytes", grouped(v.Missing), extra, grouped(v.Different))
 	}
 	err := facts(w,
 		[2]string{"point", v.Point},
@@ -61,11 +64,11 @@ func (v *Verification) write(w io.Writer) error {
 	if err != nil || len(v.Differences) == 0 {
 		return err
 	}
-	rows := [][]string{{"", "", ""}, {"DIFFERENCE", "PARTITION KEY", "ID"}}
+	rows := [][]string{{"DIFFERENCE", "PARTITION KEY", "ID"}}
 	for _, d := range v.Differences {
 		rows = append(rows, []string{string(d.Kind), d.Key, strconv.Quote(d.ID)})
 	}
-	if err := table(w, rows); err != nil {
+	if err := tableBelow(w, rows); err != nil {
 		return err
 	}
 	if rest := v.Missing + v.Extra + v.Different - int64(len(v.Differences)); rest > 0 {

@@ -122,3 +122,27 @@ func TestCanonicalKey(t *testing.T) {
 		}
 	}
 }
+
+// A key in another form is refused with the form that was meant, and a wrong number of values with the paths.
+func TestPartitionKeyRefusalsSayWhatToWrite(t *testing.T) {
+	d, err := ParseKeyDefinition([]byte(`{"partitionKey":{"paths":["/tenant","/user/\"a/b\""],"kind":"MultiHash","version":2}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{
+		`"k3"`:      `such as ["k3"]`,
+		`k3`:        `such as ["k3"]`,
+		`42`:        `such as [42]`,
+		`{"a":1}`:   `want a JSON array of its values`,
+		`null`:      `such as [null]`,
+		``:          `want a JSON array of its values`,
+		` `:         `want a JSON array of its values`,
+		`['k3']`:    `such as ["k3"]`,
+		`["k3"]`:    `want one value for each of the container's paths /tenant, /user/"a/b", got 1`,
+		`[1,2,"3"]`: `paths /tenant, /user/"a/b", got 3`,
+	} {
+		if _, _, err := d.ParsePartitionKey([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want an error that says %s", in, err, want)
+		}
+	}
+}

@@ -140,6 +140,9 @@ type Attributes struct {
 // AttributesLimit is the greatest length of the almanac header in bytes.
 const AttributesLimit = 200
 
+// fieldLimit is the greatest length of one of its fields: twice as many hexadecimal digits fit a byte of length.
+const fieldLimit = 127
+
 const (
 	flagClaimCheck = 1 << iota
 	flagTTL
@@ -162,8 +165,8 @@ func AppendAttributes(dst []byte, a *Attributes) ([]byte, error) {
 	dst = append(dst, FormatVersion, flags, byte(a.Mode))
 	dst = append(dst, a.Topic[:]...)
 	for _, field := range [4][]byte{a.Incarnation, a.EPK, a.RID, a.ETag} {
-		if len(field) > 127 {
-			return dst[:start], fmt.Errorf("%w: a field of %d bytes is longer than 127", ErrAttributes, len(field))
+		if len(field) > fieldLimit {
+			return dst[:start], fmt.Errorf("%w: a field of %d bytes is longer than %d", ErrAttributes, len(field), fieldLimit)
 		}
 		dst = append(dst, byte(len(field)))
 		dst = append(dst, field...)
@@ -195,6 +198,9 @@ func DecodeAttributes(b []byte, a *Attributes) error {
 	for _, field := range [4]*[]byte{&a.Incarnation, &a.EPK, &a.RID, &a.ETag} {
 		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
 			return fmt.Errorf("%w: it ends early", ErrAttributes)
+		}
+		if rest[0] > fieldLimit {
+			return fmt.Errorf("%w: a field of %d bytes is longer than %d", ErrAttributes, rest[0], fieldLimit)
 		}
 		*field = rest[1 : 1+rest[0]]
 		rest = rest[1+rest[0]:]

@@ -66,6 +66,12 @@ func TestAttributesRefused(t *testing.T) {
 	if err := DecodeAttributes(newer, &a); !errors.Is(err, ErrAttributes) {
 		t.Errorf("newer version: got %v, want ErrAttributes", err)
 	}
+	wide := append([]byte{FormatVersion, 0, 1}, make([]byte, 16)...)
+	wide = append(append(wide, 0, 150), make([]byte, 150)...)
+	wide = append(wide, 0, 0, 1, 1, 0)
+	if err := DecodeAttributes(wide, &a); !errors.Is(err, ErrAttributes) {
+		t.Errorf("an epk of 150 bytes: got %v, want ErrAttributes", err)
+	}
 	long := sampleAttributes()
 	long.ETag = bytes.Repeat([]byte("e"), 120)
 	if _, err := AppendAttributes(nil, &long); !errors.Is(err, ErrAttributes) {

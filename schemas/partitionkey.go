@@ -166,11 +166,11 @@ func appendNumber(dst []byte, f float64) []byte {
 // canonical form and its effective partition key for the definition. It serves command lines and gateways.
 func (d KeyDefinition) ParsePartitionKey(array []byte) (canonical string, epk []byte, err error) {
 	var parts []json.RawMessage
-	if err := json.Unmarshal(array, &parts); err != nil {
-		return "", nil, fmt.Errorf("parse partition key %q: want a JSON array: %w", array, err)
+	if err := json.Unmarshal(array, &parts); err != nil || parts == nil {
+		return "", nil, fmt.Errorf("parse partition key %s: want a JSON array of its values, such as %s", array, asArray(array))
 	}
 	if len(parts) != len(d.Paths) {
-		return "", nil, fmt.Errorf("parse partition key %q: it has %d values, the container has %d levels", array, len(parts), len(d.Paths))
+		return "", nil, fmt.Errorf("parse partition key %s: want one value for each of the container's paths %s, got %d", array, d, len(parts))
 	}
 	var w keyWriter
 	w.begin()
@@ -181,4 +181,31 @@ func (d KeyDefinition) ParsePartitionKey(array []byte) (canonical string, epk []
 	}
 	w.end(d.Multi)
 	return string(w.key), w.epk, nil
+}
+
+// asArray is what was probably meant by a key that is no array.
+func asArray(key []byte) string {
+	text := strings.TrimSpace(string(key))
+	if !json.Valid(key) || text[0] == '[' || text[0] == '{' {
+		quoted, err := json.Marshal(strings.Trim(text, `"'[]`))
+		if err != nil { // a string always is JSON
+			return `["eu",42]`
+		}
+		text = string(quoted)
+	}
+	return "[" + text + "]"
+}
+
+// String is the paths, outermost first.
+func (d KeyDefinition) String() string {
+	paths := make([]string, len(d.Paths))
+	for i, names := range d.Paths {
+		for _, name := range names {
+			if strings.Contains(name, "/") {
+				name = `"` + name + `"`
+			}
+			paths[i] += "/" + name
+		}
+	}
+	return strings.Join(paths, ", ")
 }

@@ -6,6 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -28,6 +32,39 @@ func ReadHalt(ctx context.Context, root blob.Store, topic string, partition int3
 		return nil, fmt.Errorf("read halt %s: %w", name, err)
 	}
 	return halt, nil
+}
+
+// PartitionHalt is the halt of a topic partition.
+type PartitionHalt struct {
+	Partition int32
+	*schemas.Halt
+}
+
+// ListHalts reads the halts of all partitions of a topic, in the order of their numbers.
+func ListHalts(ctx context.Context, root blob.Store, topic string) ([]PartitionHalt, error) {
+	var partitions []int32
+	err := root.List(ctx, schemas.HaltPrefix(topic), func(info blob.Info) error {
+		name, _ := strings.CutSuffix(path.Base(info.Name), ".json")
+		if n, err := strconv.ParseInt(name, 10, 32); err == nil {
+			partitions = append(partitions, int32(n))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list halts: %w", err)
+	}
+	slices.Sort(partitions)
+	var halts []PartitionHalt
+	for _, partition := range partitions {
+		halt, err := ReadHalt(ctx, root, topic, partition)
+		if err != nil {
+			return nil, err
+		}
+		if halt != nil { // it may have been cleared meanwhile
+			halts = append(halts, PartitionHalt{partition, halt})
+		}
+	}
+	return halts, nil
 }
 
 // WriteHalt halts a topic partition. A halt that stands there already stays: the first reason is the cause (INV-10).

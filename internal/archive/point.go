@@ -107,10 +107,11 @@ func sortedPartitions(offsets schemas.Offsets) []int32 {
 // RefusedError says that there is no such point, and which ones are nearest (INV-5).
 type RefusedError struct {
 	Reason  string
-	Nearest []Point // at most two, in order of time
+	Nearest []Point // at most two, in order of time; exact ones
+	Remedy  string  // what to do with them; empty: it is plain
 }
 
-// Error names the reason and the nearest points.
+// Error names the reason, the nearest points and the remedy.
 func (e *RefusedError) Error() string {
 	if len(e.Nearest) == 0 {
 		return e.Reason
@@ -119,7 +120,11 @@ func (e *RefusedError) Error() string {
 	for i := range e.Nearest {
 		names[i] = e.Nearest[i].Name
 	}
-	return fmt.Sprintf("%s; nearest: %s", e.Reason, strings.Join(names, ", "))
+	text := fmt.Sprintf("%s; nearest: %s", e.Reason, strings.Join(names, ", "))
+	if e.Remedy != "" {
+		text += "; " + e.Remedy
+	}
+	return text
 }
 
 // ExitCode is the process exit code of a refusal: the same command fails again.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/delta"
@@ -18,7 +19,9 @@ type Timeline struct {
 	rules   Rules
 	points  []vector
 	pending []string
-	begins  []int32 // of Control.Marks, those that begin a generation
+	begins  []int32          // of Control.Marks, those that begin a generation
+	quiet   []heard          // of the newest incarnation
+	settled map[string]int64 // by incarnation: points of earlier times do not move
 }
 
 // LoadTimeline folds the points of a container from its topic's table at one version. Memory grows with the number of
@@ -112,19 +115,26 @@ func (t *Timeline) NewestExact() (Point, bool) {
 func (t *Timeline) Pending() []string { return t.pending }
 
 // ByName is the point of that name. A name that does not fold from the archive is refused, never resolved to another
-// vector. (That of one of the newest points may cease to: marks of other ranges and of the same seconds can be archived
-// after it was shown, and they belong to the point of that time.)
+// vector. That of a point that was not Settled may cease to; the refusal names the point that took its place.
 func (t *Timeline) ByName(name string) (Point, error) {
 	latest, err := ParsePointName(name)
 	if err != nil {
 		return Point{}, &RefusedError{Reason: err.Error(), Nearest: t.around(time.Unix(1<<40, 0))}
 	}
+	var now []string // the points of its time
 	for i := t.after(latest.Add(-1)); i < len(t.points) && t.points[i].time().Before(latest.Add(time.Millisecond)); i++ {
-		if p := t.point(i); p.Name == name {
+		p := t.point(i)
+		if p.Name == name {
 			return p, nil
 		}
+		now = append(now, fmt.Sprintf("%s (%s)", p.Name, p.Claim))
 	}
-	return Point{}, t.refuse(latest, fmt.Sprintf("point %s does not fold from the archive of %s", name, t.control.Container))
+	reason := fmt.Sprintf("point %s does not fold from the archive of %s", name, t.control.Container)
+	if len(now) > 0 {
+		reason += fmt.Sprintf("; if it was listed as one that may still move, a mark that belongs to it was archived since, and the point of its time is now %s",
+			strings.Join(now, " or "))
+	}
+	return Point{}, t.Refuse(latest, reason)
 }
 
 // Before is the newest point in which nothing is later than at. It is refused where that is no statement about at: before
@@ -132,11 +142,15 @@ func (t *Timeline) ByName(name string) (Point, error) {
 func (t *Timeline) Before(at time.Time) (Point, error) {
 	switch n := t.after(at); {
 	case len(t.points) == 0:
-		return Point{}, t.refuse(at, "")
+		return Point{}, t.Refuse(at, "")
 	case n == 0:
-		return Point{}, t.refuse(at, fmt.Sprintf("%s is before the first restore point of %s", schemas.FormatTime(at), t.control.Container))
+		refused := t.Refuse(at, fmt.Sprintf("%s is before the first restore point of %s", schemas.FormatTime(at), t.control.Container))
+		refused.Remedy = "the archive reaches no further back; take a point by --at NAME"
+		return Point{}, refused
 	case t.points[len(t.points)-1].time().Before(at):
-		return Point{}, t.refuse(at, fmt.Sprintf("%s is after the newest restore point of %s", schemas.FormatTime(at), t.control.Container))
+		refused := t.Refuse(at, fmt.Sprintf("%s is after the newest restore point of %s", schemas.FormatTime(at), t.control.Container))
+		refused.Remedy = "take a point by --at NAME, or wait for a later one; `points` shows what it waits for"
+		return Point{}, refused
 	default:
 		return t.point(n - 1), nil
 	}
@@ -151,14 +165,17 @@ func (t *Timeline) At(at time.Time) (Point, error) {
 	}
 	switch end - first {
 	case 0:
-		return Point{}, t.refuse(at, fmt.Sprintf("no restore point of %s is exactly of %s", t.control.Container, schemas.FormatTime(at)))
+		return Point{}, t.Refuse(at, fmt.Sprintf("no restore point of %s is exactly of %s", t.control.Container, schemas.FormatTime(at)))
 	case 1:
 		return t.point(first), nil
 	default:
-		return Point{}, &RefusedError{
-			Reason:  fmt.Sprintf("%d restore points of %s are of %s: give the name of one", end-first, t.control.Container, schemas.FormatTime(at)),
-			Nearest: []Point{t.point(end - 2), t.point(end - 1)},
+		names := make([]string, 0, end-first)
+		for i := first; i < end; i++ {
+			p := t.point(i)
+			names = append(names, fmt.Sprintf("%s (%s)", p.Name, p.Claim))
 		}
+		return Point{}, t.Refuse(at, fmt.Sprintf("%d restore points of %s are of %s: give the name of one: %s",
+			end-first, t.control.Container, schemas.FormatTime(at), strings.Join(names, ", ")))
 	}
 }
 
@@ -173,24 +190,37 @@ func (t *Timeline) after(at time.Time) int {
 	return i
 }
 
+// around are the newest exact point at or before at, and the oldest exact one after it: what is offered can be taken
+// (INV-5).
 func (t *Timeline) around(at time.Time) []Point {
 	var points []Point
-	i := t.after(at)
-	if i > 0 {
-		points = append(points, t.point(i-1))
+	after := t.after(at)
+	for i := after - 1; i >= 0; i-- {
+		if p := t.point(i); p.Claim.Exact() {
+			points = append(points, p)
+			break
+		}
 	}
-	if i < len(t.points) {
-		points = append(points, t.point(i))
+	for i := after; i < len(t.points); i++ {
+		if p := t.point(i); p.Claim.Exact() {
+			return append(points, p)
+		}
 	}
 	return points
 }
 
-func (t *Timeline) refuse(at time.Time, reason string) error {
+// Refuse makes the refusal of what was asked of a time, with the exact points around it, or the word that there is none.
+func (t *Timeline) Refuse(at time.Time, reason string) *RefusedError {
 	if len(t.points) == 0 {
 		reason = fmt.Sprintf("%s has no restore point", t.control.Container)
 		for _, why := range t.pending {
 			reason += ": " + why
 		}
+		return &RefusedError{Reason: reason}
 	}
-	return &RefusedError{Reason: reason, Nearest: t.around(at)}
+	nearest := t.around(at)
+	if len(nearest) == 0 {
+		reason += fmt.Sprintf("; no restore point of %s is exact", t.control.Container)
+	}
+	return &RefusedError{Reason: reason, Nearest: nearest}
 }

@@ -256,6 +256,9 @@ func (l *loader) checkDeletes(one Container, where, key string) {
 	switch {
 	case one.Deletes == "":
 		l.problem(where, key, "how documents are deleted is not declared; say %s", choices)
+	case one.Deletes == "hard":
+		l.problem(where, key, "deletes: hard is not followed by this version: a document that is deleted leaves no trace in the "+
+			"LatestVersion change feed, so no restore could know of it; mark documents as deleted instead, and say %s", choices)
 	case one.Deletes != DeletesNone && one.Deletes != DeletesSoft:
 		l.problem(where, key, "deletes %q is not known; say %s", one.Deletes, choices)
 	case one.Deletes == DeletesSoft && one.SoftDelete == nil:

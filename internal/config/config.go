@@ -33,7 +33,7 @@ type Config struct {
 	Service    Service     `yaml:"service"`
 	Containers []Container `yaml:"containers"`
 
-	path    string            // the file, as it was given
+	path    string            // see Path
 	origins map[string]string // by path of the key
 }
 
@@ -131,12 +131,12 @@ const (
 
 // Container is one Cosmos DB container. Load has filled Topic and Start.
 type Container struct {
-	Database   string      `yaml:"database"`
-	Container  string      `yaml:"container"`
-	Topic      string      `yaml:"topic"`
-	Start      Start       `yaml:"start"`
-	Deletes    Deletes     `yaml:"deletes"`
-	SoftDelete *SoftDelete `yaml:"soft_delete"` // set if and only if Deletes is DeletesSoft
+	Database   string      `yaml:"database" help:"Name of its database."`
+	Container  string      `yaml:"container" help:"Its name."`
+	Topic      string      `yaml:"topic" help:"Where its changes go; default: {kafka.topic_prefix}.{database}.{container}."`
+	Start      Start       `yaml:"start" help:"beginning (the default), or now: history alone, never a restore point."`
+	Deletes    Deletes     `yaml:"deletes" help:"How the application deletes documents: none (never) or soft (a property says so). Hard deletions leave no trace in the feed."`
+	SoftDelete *SoftDelete `yaml:"soft_delete" help:"With deletes: soft, the property and its value: {path: /deleted, value: true}."` // set if and only if Deletes is DeletesSoft
 }
 
 // SoftDelete is the property and the value that mean "deleted".
@@ -144,6 +144,9 @@ type SoftDelete struct {
 	Path  string          `yaml:"path"`  // "/deleted", "/meta/deleted"
 	Value json.RawMessage `yaml:"value"` // one JSON scalar, numbers as they were written
 }
+
+// Path is the file that was read, as it was given.
+func (c *Config) Path() string { return c.path }
 
 // Name is `database.container`, unique in a Config.
 func (c Container) Name() string { return c.Database + "." + c.Container }

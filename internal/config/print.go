@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 )
 
 // WriteYAML prints the effective configuration as an almanac.yaml, each value
-// with its origin as a comment, secrets masked.
+// with its origin as a comment and what it is above it, secrets masked.
 func (c *Config) WriteYAML(w io.Writer) error {
 	var out bytes.Buffer
 	section := ""
@@ -20,8 +21,10 @@ func (c *Config) WriteYAML(w io.Writer) error {
 			section = head
 			fmt.Fprintf(&out, "%s:\n", section)
 		}
+		fmt.Fprintf(&out, "  # %s\n", setting.describe())
 		line(&out, "  "+leaf, plain(setting.value(c)), c.origins[setting.Path])
 	}
+	describeContainers(&out)
 	if len(c.Containers) == 0 {
 		fmt.Fprintln(&out, "containers: []")
 	} else {
@@ -36,6 +39,27 @@ func (c *Config) WriteYAML(w io.Writer) error {
 	}
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// describe is the help of a setting and what it takes.
+func (s Setting) describe() string {
+	switch enum, least := s.tag.Get("enum"), s.tag.Get("min"); {
+	case enum != "":
+		return s.Help + " " + strings.ReplaceAll(enum, ",", ", ") + "."
+	case least != "":
+		return s.Help + " " + least + " to " + s.tag.Get("max") + "."
+	}
+	return s.Help
+}
+
+// describeContainers says once what the keys of every container are.
+func describeContainers(out *bytes.Buffer) {
+	fmt.Fprintln(out, "# The containers whose history is kept. Keys of each:")
+	container := reflect.TypeFor[Container]()
+	for i := range container.NumField() {
+		tag := container.Field(i).Tag
+		fmt.Fprintf(out, "#   %s: %s\n", tag.Get("yaml"), tag.Get("help"))
+	}
 }
 
 func line(out *bytes.Buffer, key, value, origin string) {

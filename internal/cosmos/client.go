@@ -41,9 +41,12 @@ type Client struct {
 
 // New makes a client. It sends nothing: the first request finds out whether the endpoint answers.
 func New(o Options) (*Client, error) {
+	if !o.Key.IsSet() {
+		return nil, badConfig("cosmos.key is not set; give the account's key, {env: NAME} or {file: PATH}")
+	}
 	key, err := o.Key.Reveal()
-	if err != nil {
-		return nil, badConfig("read cosmos.key: %v; give the account's key, {env: NAME} or {file: PATH}", err)
+	if err != nil { // it names the setting
+		return nil, badConfig("%v; give the account's key, {env: NAME} or {file: PATH}", err)
 	}
 	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {

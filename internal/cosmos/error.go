@@ -1,9 +1,12 @@
 package cosmos
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"strconv"
+	"net"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -29,15 +32,41 @@ func StatusOf(err error) int {
 
 // convert makes an error of azcosmos ours. op names what was asked; the account is added.
 func (c *Client) convert(op string, err error) error {
-	op += " at " + c.host
+	a, _, err := answerIn(op+" at "+c.host, err)
+	if err != nil {
+		return err
+	}
+	return a.refusal()
+}
+
+// answerIn finds the service's answer in an error of azcosmos. Its error is ours where there was none.
+func answerIn(op string, err error) (a answer, retryAfter time.Duration, _ error) {
 	var response *azcore.ResponseError
 	if !errors.As(err, &response) || response.RawResponse == nil {
-		return fmt.Errorf("%s: %w", op, err)
+		return a, 0, unanswered(op, err)
 	}
-	a := answer{op: op, status: response.StatusCode}
-	a.body, _ = runtime.Payload(response.RawResponse)                                // azcore has read it already; without it the message is empty
-	a.substatus, _ = strconv.Atoi(response.RawResponse.Header.Get("X-Ms-Substatus")) // absent is 0
-	return a.refusal()
+	a = answer{op: op, status: response.StatusCode, substatus: substatusOf(response.RawResponse)}
+	a.body, _ = runtime.Payload(response.RawResponse) // azcore has read it already; without it the message is empty
+	return a, retryAfterOf(response.RawResponse), nil
+}
+
+// unanswered describes a request that got no answer and, where it is known, the remedy. A certificate that is not trusted
+// is a matter of settings.
+func unanswered(op string, err error) error {
+	var dialed *net.OpError
+	var resolved *net.DNSError
+	switch {
+	case isUntrusted(err):
+		return &codedError{fmt.Errorf("%s: %w; set cosmos.ca_file to a PEM file of the authority that signed the endpoint's certificate", op, err), 2}
+	case errors.As(err, &resolved), errors.As(err, &dialed) && dialed.Op == "dial", errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w; check cosmos.endpoint, the name service and the firewalls in between", op, err)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
+func isUntrusted(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	return errors.As(err, &unknown)
 }
 
 // configError is a setting that cannot work.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -18,10 +21,35 @@ type Account struct {
 	WriteRegions []string
 }
 
+// Attempts in trouble. Somebody who starts a program wants to know soon that nobody answers.
+const (
+	accountAttempts = 3
+	readAttempts    = 7 // at a container or its ranges
+)
+
+// persist lets azcosmos send a read as often as rest sends a request. By itself azcosmos takes 410, 449 and 503 for ends.
+func (c *Client) persist(ctx context.Context, op string, read func(ctx context.Context) error) error {
+	q := request{op: op + " at " + c.host, absent: absentIsAnswer, attempts: readAttempts}
+	answer, err := c.rest.persist(ctx, q, func(ctx context.Context) (answer, time.Duration, error) {
+		err := read(policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1}))
+		if err == nil {
+			return answer{op: q.op, status: http.StatusOK}, 0, nil
+		}
+		return answerIn(q.op, err)
+	})
+	switch {
+	case err != nil:
+		return err
+	case answer.status != http.StatusOK:
+		return answer.refusal()
+	}
+	return nil
+}
+
 // ReadAccount asks the account about itself. It is the cheapest proof that endpoint and key work.
 func (c *Client) ReadAccount(ctx context.Context) (*Account, error) {
 	op := "read account " + c.host
-	answer, _, err := c.rest.try(ctx, request{op: op, method: "GET", path: "/"})
+	answer, err := c.rest.do(ctx, request{op: op, method: "GET", path: "/", absent: absentIsAnswer, attempts: accountAttempts})
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +91,12 @@ func (c *Client) ReadContainer(ctx context.Context, database, name string) (*Con
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
-	response, err := container.Read(ctx, nil)
-	if err != nil {
-		return nil, c.convert(op, err)
+	var response azcosmos.ContainerResponse
+	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
+		response, err = container.Read(ctx, nil)
+		return err
+	}); err != nil {
+		return nil, err
 	}
 	resource, err := runtime.Payload(response.RawResponse)
 	if err != nil {
@@ -91,9 +122,12 @@ func (c *Client) FeedRanges(ctx context.Context, database, name string) ([]schem
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
-	answer, err := container.ReadFeedRanges(ctx, nil)
-	if err != nil {
-		return nil, c.convert(op, err)
+	var answer []azcosmos.FeedRange
+	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
+		answer, err = container.ReadFeedRanges(ctx, nil)
+		return err
+	}); err != nil {
+		return nil, err
 	}
 	var ranges []schemas.FeedRange
 	for _, one := range answer {

@@ -64,7 +64,7 @@ func newREST(o WriterOptions) (*rest, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(o.Key))
 	if err != nil {
-		return nil, errors.New("the account key is not base64; copy the account's primary or secondary key whole")
+		return nil, errors.New("cosmos.key is not base64; copy the account's primary or secondary key whole, with its ==")
 	}
 	roots, err := rootsWith(o.CAFile)
 	if err != nil {
@@ -130,6 +130,7 @@ type request struct {
 	rid, key         string // intended container, partition key header
 	body             []byte
 	absent           absence
+	attempts         int // at most, in trouble; 0 is maxTroubled
 }
 
 // absence says what a 404 means to a request.
@@ -158,7 +159,10 @@ type StatusError struct {
 
 // Error gives the service's own words and, where it is known, the remedy.
 func (e *StatusError) Error() string {
-	text := fmt.Sprintf("%s: the service answered %d/%d: %s", e.Op, e.Status, e.Substatus, e.Message)
+	text := fmt.Sprintf("%s: the service answered %d/%d", e.Op, e.Status, e.Substatus)
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		text += "; check that cosmos.key is a key of this account, and this machine's clock"
@@ -201,16 +205,29 @@ func (a answer) refusal() error {
 
 // do sends the request until it has an answer that is neither trouble nor throttling.
 func (r *rest) do(ctx context.Context, q request) (answer, error) {
+	return r.persist(ctx, q, func(ctx context.Context) (answer, time.Duration, error) { return r.try(ctx, q) })
+}
+
+// persist is do with another way to send the request once.
+func (r *rest) persist(
+	ctx context.Context, q request, try func(ctx context.Context) (a answer, retryAfter time.Duration, err error),
+) (answer, error) {
 	total := answer{op: q.op}
 	var waited time.Duration
+	most := q.attempts
+	if most == 0 {
+		most = maxTroubled
+	}
 	for troubled := 0; ; {
-		a, after, err := r.try(ctx, q)
+		a, after, err := try(ctx)
 		total.status, total.substatus, total.body = a.status, a.substatus, a.body
 		total.charge += a.charge
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return total, ctx.Err()
-		case err == nil && (a.status == http.StatusTooManyRequests || a.status == statusRetryWith):
+		case isUntrusted(err):
+			return total, err
+		case err == nil && isThrottling(a.status):
 			total.throttled++
 			if after == 0 {
 				after = backoff(total.throttled)
@@ -219,7 +236,7 @@ func (r *rest) do(ctx context.Context, q request) (answer, error) {
 				return total, fmt.Errorf("throttled for %v: %w", maxThrottled, total.refusal())
 			}
 		case err != nil || isTrouble(a, q):
-			if troubled++; troubled == maxTroubled {
+			if troubled++; troubled == most {
 				if err == nil {
 					err = total.refusal()
 				}
@@ -249,6 +266,10 @@ func isTrouble(a answer, q request) bool {
 	return false
 }
 
+func isThrottling(status int) bool {
+	return status == http.StatusTooManyRequests || status == statusRetryWith
+}
+
 // backoff doubles with the attempt and is drawn from the upper half, so that writers do not come back together.
 func backoff(attempt int) time.Duration {
 	d := min(firstWait<<min(attempt-1, 10), longestWait)
@@ -264,19 +285,29 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	r.sign(req, q)
 	res, err := r.client.Do(req)
 	if err != nil {
-		return a, 0, fmt.Errorf("%s: %w", q.op, err)
+		return a, 0, unanswered(q.op, err)
 	}
 	body, err := readAnswer(res)
 	if err != nil {
 		return a, 0, fmt.Errorf("%s: read answer: %w", q.op, err)
 	}
-	a = answer{op: q.op, status: res.StatusCode, body: body}
-	a.substatus, _ = strconv.Atoi(res.Header.Get("x-ms-substatus")) // absent is 0
+	a = answer{op: q.op, status: res.StatusCode, substatus: substatusOf(res), body: body}
 	a.charge, _ = strconv.ParseFloat(res.Header.Get("x-ms-request-charge"), 64)
-	if ms, err := strconv.ParseFloat(res.Header.Get("x-ms-retry-after-ms"), 64); err == nil && ms > 0 {
-		retryAfter = time.Duration(ms * float64(time.Millisecond))
+	return a, retryAfterOf(res), nil
+}
+
+func substatusOf(res *http.Response) int {
+	n, _ := strconv.Atoi(res.Header.Get("x-ms-substatus")) // absent is 0
+	return n
+}
+
+// retryAfterOf is 0 where the service does not say.
+func retryAfterOf(res *http.Response) time.Duration {
+	ms, err := strconv.ParseFloat(res.Header.Get("x-ms-retry-after-ms"), 64)
+	if err != nil || ms <= 0 {
+		return 0
 	}
-	return a, retryAfter, nil
+	return time.Duration(ms * float64(time.Millisecond))
 }
 
 func readAnswer(res *http.Response) ([]byte, error) {

@@ -129,7 +129,7 @@ func (c *committer) write(ctx context.Context, below *Snapshot, actions Actions)
 }
 
 // put writes the same bytes to the version above until something stands there, and tells whether that is ours. Its error
-// is UncertainError or VoidError.
+// is an UncertainError.
 func (c *committer) put(ctx context.Context, below *Snapshot, id string, data []byte) (info blob.Info, mine bool, err error) {
 	version := below.Version + 1
 	uncertain := func(err error) error { return &UncertainError{Version: version, ID: id, Err: err} }
@@ -142,11 +142,10 @@ func (c *committer) put(ctx context.Context, below *Snapshot, id string, data []
 		switch {
 		case err == nil && same:
 			return info, mine, nil
-		case err == nil && mine:
-			return info, false, &VoidError{Version: version}
 		case err == nil:
-			// Another's stands there, in a cleaned part of the log: ours may have stood there before it was cleaned.
-			return info, false, uncertain(errors.New("the log was cleaned meanwhile"))
+			// The log was cleaned up to here, before ours was written, which then stands in a hole, or after, when it is in
+			// the table. What stands there now, ours or another's, does not tell which.
+			return info, false, uncertain(errCleaned)
 		case attempt+1 >= min(maxUnclear, c.opts.MaxAttempts):
 			return info, false, uncertain(err)
 		}
@@ -169,8 +168,7 @@ func (c *committer) putOnce(ctx context.Context, version int64, id string, data 
 
 // isLog tells whether the version above a snapshot is part of the log: not so when the log was cleaned up to there, which
 // shows by the snapshot's own version. Below the first version nothing can be looked at, but nothing is ever cleaned
-// without a checkpoint. Where there is one already, a first version that stands may be called void; whoever loads the
-// table again finds it.
+// without a checkpoint. Where there is one already, a first version may be part of the log or not: that is not told here.
 func (c *committer) isLog(ctx context.Context, below *Snapshot) (bool, error) {
 	if below.Version >= 0 {
 		same, _, err := below.stillStands(ctx)

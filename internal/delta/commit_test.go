@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,10 +203,7 @@ func TestCleanedLog(t *testing.T) {
 				}
 			}))
 			_, err := Commit(t.Context(), store, base, addTo("mine"), opts)
-			var void *VoidError
-			if !errors.As(err, &void) || void.Version != int64(first) {
-				t.Errorf("got %v, want version %d void", err, first)
-			}
+			wantCleaned(t, err, int64(first))
 		})
 	}
 	t.Run("two paused writers", func(t *testing.T) {
@@ -220,10 +218,7 @@ func TestCleanedLog(t *testing.T) {
 			}
 		}))
 		_, err := Commit(t.Context(), store, base, addTo("mine"), opts)
-		var void *VoidError
-		if !errors.As(err, &void) {
-			t.Errorf("got %v, want it void", err)
-		}
+		wantCleaned(t, err, 3)
 	})
 	t.Run("the same bytes again", func(t *testing.T) {
 		// Where versions are content hashes, what a paused writer repeats into the hole differs by its time alone.
@@ -249,10 +244,7 @@ func TestCleanedLog(t *testing.T) {
 			}
 		}))
 		_, err = Commit(t.Context(), store, base, addTo("mine"), opts)
-		var void *VoidError
-		if !errors.As(err, &void) {
-			t.Errorf("got %v, want it void", err)
-		}
+		wantCleaned(t, err, 3)
 	})
 	t.Run("another in the hole", func(t *testing.T) {
 		inner := mem.New()
@@ -265,11 +257,51 @@ func TestCleanedLog(t *testing.T) {
 			}
 		}))
 		_, err := Commit(t.Context(), store, base, addTo("mine"), opts)
-		var uncertain *UncertainError
-		if !errors.As(err, &uncertain) {
-			t.Errorf("got %v, want it uncertain: it stands in the checkpoint", err)
-		}
+		wantCleaned(t, err, 3)
 	})
+}
+
+// wantCleaned wants a commit to be uncertain because the log was cleaned around it.
+func wantCleaned(t *testing.T, err error, version int64) {
+	t.Helper()
+	var uncertain *UncertainError
+	if !errors.As(err, &uncertain) || uncertain.Version != version || !errors.Is(err, errCleaned) {
+		t.Errorf("got %v, want version %d uncertain because of a cleaned log", err, version)
+	}
+}
+
+// TestPausedAfterThePut pauses a writer whose commit has landed until others have written a checkpoint above it, or have
+// cleaned the log too. The commit is part of the table; whatever the writer is told, it must not be that it is not.
+func TestPausedAfterThePut(t *testing.T) {
+	opts := hurried()
+	opts.CheckpointEvery = 10
+	for name, test := range map[string]struct{ first, cleaned int }{
+		"the first version, a checkpoint above": {0, 0},
+		"a later version, cleaned up to it":     {3, 3},
+		"a later version, cleaned with it":      {3, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := mem.New()
+			grow(t, inner, test.first, opts)
+			landed, paused := false, false
+			store := fault.NewHooked(inner, func(_ context.Context, op fault.Op) fault.Fault {
+				if landed && !paused { // the look at the log, after the put
+					paused = true
+					grow(t, inner, 13, opts)
+					for v := range int64(test.cleaned) {
+						remove(t, inner, commitName(v))
+					}
+				}
+				landed = landed || op.Kind == fault.Put && strings.HasSuffix(op.Name, commitSuffix)
+				return fault.None
+			})
+			_, err := Commit(t.Context(), store, nil, addTo("mine"), opts)
+			wantCleaned(t, err, int64(test.first))
+			if loaded, err := Load(t.Context(), inner, Options{}); err != nil || !slices.ContainsFunc(loaded.Files, func(a Add) bool { return a.Path == "mine" }) {
+				t.Errorf("got %v and\n%s\nwant a table that holds the file of the commit", err, describe(loaded))
+			}
+		})
+	}
 }
 
 // TestOldBase loads a base anew that is older than a day by the store's clock.

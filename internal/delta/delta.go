@@ -14,8 +14,8 @@
 //     its own (the compare-and-set of INV-3 is the caller's, on the txns of that snapshot).
 //   - An answer that never came is no answer: the same bytes go to the same version until something stands there, and a
 //     random id in it tells whose it is. Nothing is written at a later version before that is known.
-//   - A commit into a hole of a log that was cleaned meanwhile is found out and reported as VoidError. This needs a
-//     cleaner that removes versions in ascending order.
+//   - A commit into a hole of a log that was cleaned meanwhile is found out and reported as UncertainError. This needs
+//     a cleaner that removes versions in ascending order.
 //   - No file that a sweep may have removed is committed (INV-8): an add that the store wrote at or before the horizon in
 //     the version just below is refused with SweptError.
 //   - Memory grows with the live files of the table, or not even with these under Options.WithoutFiles (INV-9).
@@ -130,6 +130,9 @@ var (
 
 	// ErrNoVersion says that a version cannot be loaded: it does not exist, or the log no longer holds it.
 	ErrNoVersion = errors.New("version is not in the log")
+
+	// errCleaned is why a commit is uncertain whose place was cleaned around it.
+	errCleaned = errors.New("the log was cleaned meanwhile, or has a checkpoint already: the commit is part of the table, or lies where no reader looks")
 )
 
 // UncertainError says that a commit may stand, now or later. Whoever gets it loads the table again and looks; it removes
@@ -145,13 +148,6 @@ func (e *UncertainError) Error() string {
 }
 
 func (e *UncertainError) Unwrap() error { return e.Err }
-
-// VoidError says that a commit was written where the log had been cleaned, so no reader sees it. Load the table again.
-type VoidError struct{ Version int64 }
-
-func (e *VoidError) Error() string {
-	return fmt.Sprintf("commit version %d: the version below it is gone, so the commit stands in a cleaned log and is void; load the table again", e.Version)
-}
 
 // SweptError says that files of a commit are so old that a sweep may have removed them. Nothing was written. Upload them
 // again under new names.

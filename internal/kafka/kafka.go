@@ -86,7 +86,7 @@ func Topic(ctx context.Context, client *kgo.Client, name string) (int32, error) 
 	defer cancel()
 	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
 	if err != nil {
-		return 0, fmt.Errorf("read topic %s: kafka.brokers %s do not answer: %w", name, at, err)
+		return 0, fmt.Errorf("read topic %s: kafka.brokers %s do not answer; look whether they run, whether this machine reaches their host and port (name, firewall), and whether the addresses that their advertised.listeners give out can be reached from here: %w", name, at, err)
 	}
 	detail, ok := topics[name]
 	switch {

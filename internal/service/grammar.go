@@ -19,7 +19,7 @@ type grammar struct {
 	kong.Plugins // the program's commands and the settings
 
 	Config  configCommands `cmd:"" help:"Show the configuration."`
-	Version struct{}       `cmd:"" help:"Print the version."`
+	Version struct{}       `cmd:"" help:"Print the version; --version does too."`
 
 	settings reflect.Value // of a struct with one *string per setting
 }
@@ -102,7 +102,8 @@ func (p Program) help(options kong.HelpOptions, ctx *kong.Context) error {
 	fmt.Fprintf(&out, `
 Every key of %[1]s outside containers is a flag and a variable too:
   kafka.session_timeout = --kafka-session-timeout = %[2]sKAFKA_SESSION_TIMEOUT
-Flag over variable over file over default; "config print" shows value and origin of each.
+Flag over variable over file over default. "%[3]s config print" explains every
+setting and shows its value and origin.
 
 Exit codes:
   0  done, or stopped when asked to
@@ -110,7 +111,7 @@ Exit codes:
   2  usage or configuration
   3  halted: data contradicts the format, or an operator must decide; a restart changes nothing
   4  compared, and different
-`, config.DefaultPath, config.Prefix)
+`, config.DefaultPath, config.Prefix, p.Name)
 	_, err := ctx.Stdout.Write([]byte(out.String()))
 	return err
 }
@@ -134,7 +135,7 @@ func (p Program) examplesOf(command *kong.Node) []Example {
 
 // configCommands are the verbs below `config`.
 type configCommands struct {
-	Print configPrint `cmd:"" help:"Print every setting with its effective value and origin; secrets as ***."`
+	Print configPrint `cmd:"" help:"Print every setting: what it is, its effective value and its origin; secrets as ***."`
 }
 
 type configPrint struct{}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -66,12 +67,18 @@ type Streams struct {
 }
 
 // Run runs the program with these arguments, this environment (as os.Environ
-// gives it) and these streams, and returns its exit code. Cancelling ctx is
+// gives it) and these streams, and returns its exit code. Without arguments it
+// prints its help on Err, which is BadUsage. Cancelling ctx is
 // what a first signal is. When the grace runs out the command's goroutine is
 // left behind: the caller is expected to end the process.
 func Run(ctx context.Context, program Program, args, environ []string, streams Streams) int {
-	if len(args) == 0 {
-		args = []string{"--help"}
+	code := Done
+	switch { // kong knows of neither
+	case len(args) == 0:
+		args, code, streams.Out = []string{"--help"}, BadUsage, streams.Err
+	case slices.Contains(args, "--version"):
+		args = slices.Clone(args)
+		args[slices.Index(args, "--version")] = "version"
 	}
 	cli := newGrammar(program)
 	helped := false
@@ -86,9 +93,9 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if err != nil {
 		return report(program, streams, fmt.Errorf("build command line: %w", err))
 	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(joinNumbers(args))
 	if helped {
-		return Done
+		return code
 	}
 	if err != nil {
 		return report(program, streams, Usage(fmt.Errorf("%w; see %s --help", err, program.Name)))

@@ -90,10 +90,16 @@ func TestInterruptedJobIsNotDone(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{}, {"--help"}, {"greet", "--help"}, {"greet", "-h"}} {
 		code, out, stderr := run(t.Context(), t, nil, args...)
+		if len(args) == 0 { // no command is bad usage
+			if code != 2 || out != "" {
+				t.Errorf("no command: got %d and %q on standard output want 2 and nothing", code, out)
+			}
+			out, code, stderr = stderr, 0, ""
+		}
 		if code != 0 || stderr != "" {
 			t.Errorf("%v: got %d %q want 0 and nothing", args, code, stderr)
 		}
-		for _, want := range []string{"Examples:", "almanac-toy run --service-listen :9090", "almanac-toy greet --to world", "Exit codes:", "  4  compared", "--config=FILE"} {
+		for _, want := range []string{"Examples:", "almanac-toy run --service-listen :9090", "almanac-toy greet --to world", "Exit codes:", "  4  compared", "--config=FILE", "almanac-toy config print"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%v: got %q want it to contain %q", args, out, want)
 			}
@@ -102,10 +108,12 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersionNeedsNoConfiguration(t *testing.T) {
-	code, out, stderr := run(t.Context(), t, nil, "version", "-o", "json")
-	var got map[string]string
-	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got["program"] != "almanac-toy" || got["go"] == "" {
-		t.Errorf("got %d %q %q (%v) want 0 and program and go", code, out, stderr, err)
+	for _, args := range [][]string{{"version", "-o", "json"}, {"--version", "-o", "json"}, {"-o", "json", "--version"}} {
+		code, out, stderr := run(t.Context(), t, nil, args...)
+		var got map[string]string
+		if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got["program"] != "almanac-toy" || got["go"] == "" {
+			t.Errorf("%v: got %d %q %q (%v) want 0 and program and go", args, code, out, stderr, err)
+		}
 	}
 }
 
@@ -121,7 +129,9 @@ func TestConfigPrintNamesOrigins(t *testing.T) {
 		`topic_prefix: "sky" # ` + path + ":3",
 		"flush_bytes: 1MiB # environment ALMANAC_ARCHIVER_FLUSH_BYTES",
 		`log_level: "warn" # --service-log-level`,
-		"session_timeout: 45s # default",
+		"# Silence after which a group member is taken for dead. 500ms to 30m. session_timeout: 45s # default",
+		"# Format of the log; default: text on a terminal, json elsewhere. text, json. log_format:",
+		"# deletes: How the application deletes documents: none",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
 			t.Errorf("got %q want it to contain %q", out, want)

@@ -43,6 +43,18 @@ func (w *ward) readOnly() {
 		w := w.in(t)
 		w.judge(w.asNobody("restorer", "points", "--container", w.orders.Name()), 0)
 	})
+	w.must(os.Chmod(w.stack.Archive, 0o300))
+	for _, program := range harness.Programs() {
+		args := []string{"run"}
+		if program == "restorer" {
+			args = []string{"points", "--container", w.orders.Name()}
+		}
+		w.Run("nor read by a "+program, func(t *testing.T) {
+			w := w.in(t)
+			w.judge(w.asNobody(program, args...), 2, "archive.root", w.stack.Archive, "permission")
+		})
+	}
+	w.must(os.Chmod(w.stack.Archive, 0o755))
 }
 
 func (w *ward) chmod(dir, file fs.FileMode) {

@@ -68,6 +68,14 @@ func table() []mutant {
 			pkg:  "./tests/e2e/producer", test: "TestFailover",
 		},
 		{
+			name: "a rebase says the definition again",
+			why:  "a definition that a gap swallowed is never published again",
+			file: "producer/reader.go",
+			old:  "\tnext.Definition = \"\" // the last one may be what was lost: a rebase says everything again\n",
+			new:  "",
+			pkg:  "./tests/e2e/producer", test: "TestRebaseSaysTheDefinitionAgain",
+		},
+		{
 			name: "INV-3 compare-and-set per partition",
 			why:  "a flush commits partitions that no longer stand before its first row",
 			file: "archiver/flush.go",

@@ -3,8 +3,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,17 +15,58 @@ import (
 )
 
 func main() {
-	var o cosmosfake.RunOptions
-	flag.StringVar(&o.Addr, "addr", "127.0.0.1:8081", "host:port to listen on")
-	flag.StringVar(&o.Certificate, "cert", "", "file to write the certificate authority to, for clients to trust")
-	flag.StringVar(&o.Key, "key", cosmosfake.DefaultKey, "the account's master key, base64")
-	flag.IntVar(&o.Ranges, "ranges", 1, "physical ranges of a new container")
-	flag.StringVar(&o.Ledger, "ledger", "", "file to append the ledger to")
-	flag.Parse()
+	options, err := parse(os.Args[1:], os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := cosmosfake.Run(ctx, o, os.Stdout); err != nil {
+	if err := cosmosfake.Run(ctx, options, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+// parse reads the command line. What is wrong with it, and help, goes to out.
+func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
+	var o cosmosfake.RunOptions
+	flags := flag.NewFlagSet("almanac-cosmosfake", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&o.Addr, "addr", "127.0.0.1:8081", "`host:port` to listen on; port 0 takes any, and the endpoint that is printed names it")
+	flags.StringVar(&o.Certificate, "cert", "", "`file` to write the certificate of its authority to, new with every start: what clients must trust, in almanac.yaml cosmos.ca_file")
+	flags.StringVar(&o.Key, "key", cosmosfake.DefaultKey, "the account's master key in `base64`, which clients sign their requests with, in almanac.yaml cosmos.key; the default is the one of Microsoft's emulator, and public")
+	flags.IntVar(&o.Ranges, "ranges", 1, "physical ranges of a new container")
+	flags.StringVar(&o.Ledger, "ledger", "", "`file` to append the ledger to: every write that it acknowledged, as one line of JSON")
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(out, about) // nowhere else to say it
+		flags.PrintDefaults()
+		_, _ = fmt.Fprint(out, examples)
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		_, _ = fmt.Fprintf(out, "almanac-cosmosfake: unexpected argument %q; see almanac-cosmosfake --help\n", flags.Arg(0))
+		return o, errArgument
+	}
+	return o, nil
+}
+
+var errArgument = errors.New("unexpected argument")
+
+const about = `almanac-cosmosfake is a Cosmos DB account in memory, for tests and trials. It prints its endpoint and serves until it is interrupted.
+
+Flags:
+`
+
+const examples = `
+Examples:
+  # an account at https://127.0.0.1:8081/, for an almanac.yaml with
+  #   cosmos: { endpoint: "https://127.0.0.1:8081/", ca_file: emulator.pem, key: { env: COSMOS_KEY } }
+  almanac-cosmosfake -cert emulator.pem
+  # another beside it, on any free port, whose containers have five physical ranges, and which writes down all that it acknowledges
+  almanac-cosmosfake -addr 127.0.0.1:0 -cert other.pem -ranges 5 -ledger ledger.jsonl
+`

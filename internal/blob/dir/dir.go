@@ -45,15 +45,16 @@ type Store struct {
 	durable map[string]struct{} // folders whose own entries are known to be on disk
 }
 
-// New opens the store in folder root, which it makes when it is not there. A folder that can only be read is a store that
-// can only be read.
+// New opens the store in folder root. It never makes that folder: one that is missing is a slip of the pen, or a volume
+// that is not mounted, and an archive begun in its place would be taken for the whole one. A folder that can only be read
+// is a store that can only be read.
 func New(root string, opts Options) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", root, err)
 	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, explain("open store", root, root, err)
+	if err := look(root); err != nil {
+		return nil, err
 	}
 	s := &Store{root: root, durable: make(map[string]struct{})}
 	if opts.StaleAfter <= 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,12 +21,26 @@ const ownFolder = ".almanac-store"
 
 func reserved(name string) bool { return name == ownFolder || strings.HasPrefix(name, ownFolder+"/") }
 
+// own makes a folder of the store's own, but never the root: that of a volume which was unmounted is not to come back empty.
+func (s *Store) own(name string) (string, error) {
+	folder := filepath.Join(s.root, ownFolder, name)
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	for _, one := range []string{filepath.Dir(folder), folder} {
+		if err := os.Mkdir(one, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
+	return folder, nil
+}
+
 // temporary is a file that has no name yet. Its flock shows that its writer lives.
 type temporary struct{ file *os.File }
 
 func (s *Store) newTemp() (temporary, error) {
-	folder := filepath.Join(s.root, ownFolder, "tmp")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	folder, err := s.own("tmp")
+	if err != nil {
 		return temporary{}, err
 	}
 	file, err := os.CreateTemp(folder, "put-*")
@@ -110,8 +125,8 @@ func (s *Store) removeStale(age time.Duration) {
 // lock excludes every other change of an existing object of that name, in this process and all others, until unlock is
 // called or the process dies. A holder that is paused keeps everybody waiting, so waiting ends with ctx.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
-	folder := filepath.Join(s.root, ownFolder, "locks")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	folder, err := s.own("locks")
+	if err != nil {
 		return nil, err
 	}
 	sum := fnv.New32a()

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -27,8 +26,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // ExitCode is 2: usage or configuration.
 func (e *Error) ExitCode() int { return 2 }
 
-// Root opens the store at a root. The credentials are those of `archive` for every root; a folder needs none. A folder is
-// made where it is absent; of a location nothing is asked yet.
+// Root opens the store at a root. The credentials are those of `archive` for every root; a folder needs none, and must be
+// there. Of a location nothing is asked yet.
 func Root(root string, credentials config.Archive) (blob.Store, error) {
 	return open(root, credentials, func(path string) (*dir.Store, error) { return dir.New(path, dir.Options{}) })
 }
@@ -36,16 +35,6 @@ func Root(root string, credentials config.Archive) (blob.Store, error) {
 // Writable is Root for a program that writes: a folder in which it may not is an error at once.
 func Writable(root string, credentials config.Archive) (blob.Store, error) {
 	return open(root, credentials, func(path string) (*dir.Store, error) { return dir.NewWritable(path, dir.Options{}) })
-}
-
-// Existing is Root for a program that only reads: a folder that is absent is an error, not made.
-func Existing(root string, credentials config.Archive) (blob.Store, error) {
-	return open(root, credentials, func(path string) (*dir.Store, error) {
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			return nil, &Error{fmt.Errorf("%s is no folder that can be read; is this the machine, and the almanac.yaml, of the archiver?", path)}
-		}
-		return dir.New(path, dir.Options{})
-	})
 }
 
 func open(root string, credentials config.Archive, folder func(path string) (*dir.Store, error)) (blob.Store, error) {

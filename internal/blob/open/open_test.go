@@ -14,7 +14,7 @@ import (
 )
 
 func TestRoot(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "new", "archive")
+	folder := t.TempDir()
 	key := config.Archive{AccountKey: config.NewSecret("a2V5")}
 	for _, test := range []struct {
 		root        string
@@ -47,27 +47,14 @@ func whereOf(s blob.Store) string {
 	return "none"
 }
 
-func TestExistingMakesNothing(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "absent")
-	var coded interface{ ExitCode() int }
-	if _, err := open.Existing(folder, config.Archive{}); !errors.As(err, &coded) || coded.ExitCode() != 2 {
-		t.Errorf("got %v want exit code 2", err)
-	}
-	if _, err := open.Writable(folder, config.Archive{}); err != nil {
-		t.Errorf("got %v want the folder made", err)
-	}
-	if _, err := open.Existing(folder, config.Archive{}); err != nil {
-		t.Errorf("got %v want the folder that is there now", err)
-	}
-}
-
 func TestRootRefuses(t *testing.T) {
 	for root, want := range map[string]string{
-		"":                          "it is empty",
-		"s3://bucket/archive":       `scheme "s3" is not known`,
-		"file://host/path":          "want file:///path",
-		"az://sky":                  "is no container's name",
-		"abfss://a@b.dfs.x/archive": "write az://account/container/prefix",
+		"":                                   "it is empty",
+		filepath.Join(t.TempDir(), "absent"): "absent",
+		"s3://bucket/archive":                `scheme "s3" is not known`,
+		"file://host/path":                   "want file:///path",
+		"az://sky":                           "is no container's name",
+		"abfss://a@b.dfs.x/archive":          "write az://account/container/prefix",
 	} {
 		_, err := open.Root(root, config.Archive{})
 		var coded interface{ ExitCode() int }

@@ -67,8 +67,8 @@ func TestGapHalts(t *testing.T) {
 	if _, err := w.clear(1, archiver.Mended); exitCode(err) != 2 || !strings.Contains(err.Error(), "--accept-gap") {
 		t.Errorf("got %v want a usage error that names --accept-gap", err)
 	}
-	if _, err := w.clear(2, archiver.AcceptGap); exitCode(err) != 2 {
-		t.Errorf("got %v want a usage error: partition 2 is not halted", err)
+	if cleared, err := w.clear(2, archiver.AcceptGap); err != nil || cleared.Halt != nil || cleared.Gap != nil {
+		t.Errorf("partition 2 is not halted: got %+v, %v want nothing done", cleared, err)
 	}
 	w.mustClear(1, want)
 	w.waitArchived() // the running archiver sees that the halt is gone
@@ -423,4 +423,30 @@ type passingTime struct{ passed, looks atomic.Int64 }
 func (c *passingTime) now() time.Time {
 	c.looks.Add(1)
 	return time.Unix(1_760_000_000, c.passed.Load())
+}
+
+// TestRefusedSession: the brokers take no session that long, and a restart changes nothing.
+func TestRefusedSession(t *testing.T) {
+	w := newWorld(t)
+	w.config.Kafka.SessionTimeout = 40 * time.Minute // more than the brokers allow
+	if err := w.run(w.store).wait(); exitCode(err) != 2 || !strings.Contains(err.Error(), "kafka.session_timeout 40m0s") {
+		t.Errorf("got %v want exit code 2 and the setting", err)
+	}
+}
+
+// TestClearOfNothing: what is not halted is no error, what does not exist is one.
+func TestClearOfNothing(t *testing.T) {
+	w := newWorld(t)
+	for _, answer := range []archiver.Answer{archiver.Mended, archiver.AcceptGap} {
+		if cleared, err := w.clear(1, answer); err != nil || cleared.Halt != nil || cleared.Gap != nil {
+			t.Errorf("got %+v, %v want nothing done", cleared, err)
+		}
+	}
+	if _, err := w.clear(99, archiver.Mended); exitCode(err) != 2 || !strings.Contains(err.Error(), "no partition 99") {
+		t.Errorf("unknown partition: got %v want exit code 2 and its number", err)
+	}
+	o := archiver.Options{Config: w.config, Archive: w.store, Producer: w.store, Log: w.log()}
+	if _, err := archiver.Clear(t.Context(), o, "cosmos.shop.nothing", 1, archiver.Mended); exitCode(err) != 2 || !strings.Contains(err.Error(), "known topics: "+topicName) {
+		t.Errorf("unknown topic: got %v want exit code 2 and the known ones", err)
+	}
 }

@@ -41,7 +41,11 @@ func TestMemoryBound(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/cosmos-almanac/almanac/archiver/cmd/almanac-archiver").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	store, err := dir.New(filepath.Join(folder, "archive"), dir.Options{})
+	root := filepath.Join(folder, "archive")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	store, err := dir.New(root, dir.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

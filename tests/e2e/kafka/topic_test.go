@@ -67,11 +67,40 @@ func TestNoBrokers(t *testing.T) {
 	client := newClient(t, kafka.ClientOptions(config.Kafka{Brokers: []string{closed}}, nil)...)
 	began := time.Now()
 	_, err = kafka.Topic(t.Context(), client, "cosmos.shop.orders")
-	if err == nil || !strings.Contains(err.Error(), closed) {
-		t.Errorf("got %v, want an error that names %s", err, closed)
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, word := range []string{closed, "kafka.brokers", "advertised.listeners", "firewall"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("got %q, want it to say %q", err, word)
+		}
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("got it after %v, want it within 10 s", took)
+	}
+}
+
+// TestRefusedSessionTimeout gives the brokers a session shorter than they allow, which the client would try for ever.
+func TestRefusedSessionTimeout(t *testing.T) {
+	cfg := newCluster(t) // its least is 6 s, as Kafka's
+	cfg.SessionTimeout = 3 * time.Second
+	refused := make(chan error, 1)
+	options := append(kafka.ClientOptions(cfg, nil), kafka.GroupOptions(cfg, "almanac-test", "cosmos.shop.orders")...)
+	newClient(t, append(options, kafka.OnRefused(cfg, "almanac-test", func(err *kafka.ConfigError) {
+		select {
+		case refused <- err:
+		default:
+		}
+	}))...)
+	select {
+	case err := <-refused:
+		for _, word := range []string{"kafka.session_timeout 3s", "almanac-test", "group.min.session.timeout.ms"} {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("got %q, want it to say %q", err, word)
+			}
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("got no word within 10 s")
 	}
 }
 

@@ -280,3 +280,23 @@ func TestRewindWithoutNumber(t *testing.T) {
 	w.judge(c, nil)
 	w.checkOpening(c)
 }
+
+// TestRebaseSaysTheDefinitionAgain: the definition before a rebase may be what a gap swallowed.
+func TestRebaseSaysTheDefinitionAgain(t *testing.T) {
+	c := orders()
+	w := newWorld(t, c)
+	w.fill(c, 10, 1)
+	w.run()
+	w.waitComplete(c)
+	definitions := func() int { return len(w.those(func(e *event) bool { return e.Op == schemas.OpDefinition })) }
+	before := definitions()
+	if _, err := w.cosmos.Failover(at(c, "0"), 2); err != nil {
+		t.Fatal(err)
+	}
+	w.fill(c, 15, 3)
+	w.waitComplete(c)
+	w.morePolls(20)
+	if after := definitions(); after <= before {
+		t.Errorf("got %d definitions after the rebase, as before it, want one more", after)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/schemas"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
@@ -35,7 +36,10 @@ func TestGetAndHistory(t *testing.T) {
 	get("--before", "2026-11-20T10:01:30Z", "--partition-key", `[ "e\u0075" ]`).want(t, 0, second)
 	get("--at", last, "--partition-key", `["eu"]`).want(t, 4, `no document "numbers" with partition key ["eu"]`, "deletes: soft")
 	get("--at", first, "--partition-key", `["us"]`).want(t, 4)
-	get("--at", first, "--partition-key", `eu`).want(t, 2, "want a JSON array")
+	get("--at", first, "--partition-key", `eu`).want(t, 2, `want a JSON array of its values, such as ["eu"]`)
+	get("--at", first, "--partition-key", `"eu"`).want(t, 2, `parse partition key "eu": want a JSON array of its values, such as ["eu"]`)
+	get("--at", first, "--partition-key", `["eu",1]`).want(t, 2, "the container's paths /k, got 2")
+	w.run("history", "--partition-key", `"eu"`, "--id", "numbers").want(t, 2, `such as ["eu"]`)
 	var found struct {
 		Point, Document string
 		LSN, Generation int64
@@ -68,7 +72,7 @@ func TestMomentsAreRefused(t *testing.T) {
 		words             []string
 	}{
 		{"before the first", "--before", "2026-11-20T09:59:59.999Z", []string{"before the first restore point", first}},
-		{"after the newest", "--before", "2026-11-20T10:09:00.001Z", []string{"after the newest restore point", last}},
+		{"after the newest", "--before", "2026-11-20T10:09:00.001Z", []string{"after the newest restore point", last, "take a point by --at NAME, or wait"}},
 		{"not a point's time", "--at", "2026-11-20T10:01:00Z", []string{"no restore point", first, last}},
 		{"name of no point", "--at", first[:len(first)-8] + "00000000", []string{"does not fold", first}},
 		{"no time", "--before", "yesterday", []string{"RFC 3339"}},
@@ -101,11 +105,48 @@ func TestTaintedPointsAreRefused(t *testing.T) {
 	w := newWorld(t, c)
 	w.write(`["a"]`, `{"id":"1","k":"a"}`)
 	point := w.archive(0)
-	w.run("points").want(t, 0, point, "tainted: the container has a time to live")
+	w.run("points").want(t, 0, point, "tainted: the container has a time to live", "there is no exact point")
+	w.run("points", "-o", "json").want(t, 0, point, `"restorable_until": null`)
+	w.run("plan", "--before", "2026-11-20T10:05:00Z").want(t, 2, "no restore point of shop.products is exact")
 	for _, verb := range [][]string{{"plan"}, {"run"}, {"verify", "--to", "shop.products"}, {"get", "--partition-key", `["a"]`, "--id", "1"}} {
-		w.run(append(verb, "--at", point)...).want(t, 2, "is not exact", "time to live")
+		w.run(append(verb, "--at", point)...).want(t, 2, "is not exact", "time to live", "no restore point of shop.products is exact")
 	}
 	w.run("history", "--partition-key", `["a"]`, "--id", "1").want(t, 0, "upserted")
+}
+
+// `points` says what the newest position waits for, and explains its columns.
+func TestPointsSayWhyTheyEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shop())
+	w.write(`["a"]`, `{"id":"1","k":"a"}`)
+	first := w.archive(-60 * 24 * 365 * 5) // long before this test, whenever that is
+	w.run("points").want(t, 0, first, "exact, may still move", "the newest position stands still:", "no mark of any range since 2021-")
+	second := w.archive(0)
+	w.must(archive.WriteHalt(t.Context(), w.store, w.container.TopicName(), 2, &schemas.Halt{Unit: "partition 2", Reason: "offset 7 is missing", Evidence: "next is 9"}))
+	w.run("points").want(t, 0, first, second, "partition 2 is halted: offset 7 is missing")
+	o := w.run("points", "-o", "json")
+	o.want(t, 0, "partition 2 is halted: offset 7 is missing")
+	var listed struct{ Points []struct{ Settled bool } }
+	if err := json.Unmarshal([]byte(o.out), &listed); err != nil || len(listed.Points) != 2 || !listed.Points[0].Settled || listed.Points[1].Settled {
+		t.Errorf("got %+v, %v want two points, the first of them settled", listed, err)
+	}
+	w.run("points", "--help").want(t, 0, "LATEST", "EARLIEST", "COMPLETE TO", "restorable until", "may still move")
+	w.run("points", "--last", "-1").want(t, 2, "--last is -1, want 0 or more")
+	w.run("history", "--help").want(t, 0, "Exit code 4")
+}
+
+// What a container has beyond a point and deleted softly is told apart, and makes a difference all the same.
+func TestVerifyTellsSoftlyDeletedApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shop())
+	w.write(`["a"]`, `{"id":"1","k":"a"}`, `["a"]`, `{"id":"2","k":"a","deleted":true}`)
+	point := w.archive(0)
+	o := w.run("verify", "--at", point, "--to", "shop.products")
+	o.want(t, 4, "0 missing, 1 extra (1 of them deleted softly), 0 with other bytes", "extra, deleted softly")
+	w.run("verify", "--at", point, "--to", "shop.products", "-o", "json").want(t, 4, `"extra": 1`, `"extra_deleted": 1`, `"kind": "extra, deleted softly"`)
+	w.write(`["a"]`, `{"id":"3","k":"a"}`)
+	w.run("verify", "--at", point, "--to", "shop.products").want(t, 4, "2 extra (1 of them deleted softly)")
+	w.run("verify", "--at", point, "--to", "shop.none").want(t, 2, "target shop.none does not exist; name the container to compare with by --to")
 }
 
 // A start from "now" gives history and no points, and `points` says why.
@@ -126,7 +167,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 	w := newWorld(t, harness.Container{Database: "shop", ID: "products", Key: []string{"/k"}, Ranges: 1, Deletes: "none"})
 	w.archive(0)
 	w.run("points", "--container", "shop.product").want(t, 2, `"shop.product" is not configured`, "shop.products")
-	w.run("points", "--archive-root", filepath.Join(w.folder, "none")).want(t, 2, "is no folder")
+	w.run("points", "--archive-root", filepath.Join(w.folder, "none")).want(t, 2, "the folder does not exist")
 	w.run("points", "--archive-root", w.folder).want(t, 2, "holds nothing of topic cosmos.shop.products")
 	w.run("points", "--kafka-topic-prefix", "other").want(t, 2, "other.shop.products")
 	if _, err := os.Stat(filepath.Join(w.folder, "none")); err == nil {

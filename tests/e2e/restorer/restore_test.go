@@ -111,7 +111,7 @@ func TestRestoreOfHierarchicalKeys(t *testing.T) {
 	sameContents(t, w.contents("carts.2"), w.contents("carts"))
 	w.run("verify", "--at", point, "--to", "shop.carts.2").want(t, 0)
 	w.run("get", "--at", point, "--partition-key", `["a", 7.00]`, "--id", "1").want(t, 0, `{"id":"1","tenant":"a","user":{"id":7.0}}`)
-	w.run("get", "--at", point, "--partition-key", `["a"]`, "--id", "1").want(t, 2, "it has 1 values, the container has 2 levels")
+	w.run("get", "--at", point, "--partition-key", `["a"]`, "--id", "1").want(t, 2, "the container's paths /tenant, /user/id, got 1")
 }
 
 func TestTargetThatExists(t *testing.T) {

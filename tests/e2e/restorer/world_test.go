@@ -127,7 +127,9 @@ containers:
 
 func (w *world) openArchive() {
 	ctx := w.t.Context()
-	store, err := dir.New(filepath.Join(w.folder, "archive"), dir.Options{})
+	root := filepath.Join(w.folder, "archive")
+	w.must(os.Mkdir(root, 0o755))
+	store, err := dir.New(root, dir.Options{})
 	w.must(err)
 	w.store = store
 	w.topic, err = topicid.Identify(ctx, store, w.container.TopicName())
