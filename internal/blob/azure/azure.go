@@ -143,7 +143,7 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 		return dialSAS(at, sas, &how)
 	}
 	if !strings.HasPrefix(at.Endpoint, "https:") {
-		return nil, at, &LocationError{errors.New("Entra ID gives tokens to https endpoints only; set archive.account_key, archive.sas or archive.connection_string, or give an https location")}
+		return nil, at, &LocationError{errors.New("tokens of Entra ID go to https endpoints only; set archive.account_key, archive.sas or archive.connection_string, or give an https location")}
 	}
 	credential := opts.Credential
 	if credential == nil {
