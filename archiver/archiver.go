@@ -43,6 +43,7 @@ type Archiver struct {
 	metrics  *metrics
 	kafka    []kgo.Opt
 
+	clients    *kafka.Lifetime
 	member     *kgo.Client
 	reader     *kgo.Client
 	assignment *assignment
@@ -69,6 +70,7 @@ const (
 	pollMost      = time.Second     // without an event
 	haltInterval  = 5 * time.Second // at most, between looks at the halts of owned partitions
 	shutdownShare = 0.8             // of service.shutdown_grace that the last flush may take
+	leaveShare    = 0.1             // of it that leaving the group may take
 )
 
 // New makes an archiver; it talks to nobody yet.
@@ -80,7 +82,8 @@ func New(o Options) (*Archiver, error) {
 	a := &Archiver{
 		config: o.Config, archive: o.Archive, producer: o.Producer, log: o.Log, report: o.Report, now: o.Now, metrics: m, kafka: o.Kafka,
 		assignment: newAssignment(), byName: map[string]*topic{}, decoder: &decoder{}, closing: make(chan struct{}),
-		buffer: newBuffer(int(o.Config.Archiver.FlushBytes)),
+		buffer:  newBuffer(int(o.Config.Archiver.FlushBytes)),
+		clients: kafka.NewLifetime(time.Duration(leaveShare * float64(o.Config.Service.ShutdownGrace))),
 	}
 	if a.report == nil {
 		a.report = func(string, error) {}
@@ -129,7 +132,7 @@ func (a *Archiver) withGrace(ctx context.Context) (context.Context, context.Canc
 
 // open connects, and checks the topics before anything is written.
 func (a *Archiver) open(ctx context.Context) (err error) {
-	options := append(kafka.ClientOptions(a.config.Kafka, a.log), a.kafka...)
+	options := append(kafka.ClientOptions(a.config.Kafka, a.log), append(a.kafka, a.clients.Option())...)
 	a.reader, err = kgo.NewClient(append(options,
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // out of range is for us to judge
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -156,7 +159,7 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		a.topics, a.byName[t.name] = append(a.topics, t), t
 		names = append(names, one.Name)
 	}
-	options = append(kafka.ClientOptions(a.config.Kafka, a.log), a.kafka...)
+	options = append(kafka.ClientOptions(a.config.Kafka, a.log), append(a.kafka, a.clients.Option())...)
 	options = append(options, kafka.GroupOptions(a.config.Kafka, a.config.Archiver.Group, names...)...)
 	options = append(options, a.assignment.options()...)
 	options = append(options, kafka.OnRefused(a.config.Kafka, a.config.Archiver.Group, func(err *kafka.ConfigError) { a.refuse(err) }))
@@ -169,12 +172,7 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 
 // close leaves the group and waits for what runs beside.
 func (a *Archiver) close() {
-	if a.member != nil {
-		a.member.Close()
-	}
-	if a.reader != nil {
-		a.reader.Close()
-	}
+	a.clients.Close(a.member, a.reader)
 	close(a.closing)
 	a.tasks.Wait()
 }

@@ -60,6 +60,11 @@ func (d *decoder) decode(record *kgo.Record, topic schemas.UUID) error {
 		return nil
 	}
 	d.fill()
+	if !d.received.Op.Change() {
+		if err := archive.CheckControl(&d.row); err != nil {
+			d.quarantine(err.Error(), err)
+		}
+	}
 	return nil
 }
 
@@ -75,6 +80,8 @@ func (d *decoder) check() error {
 		return errors.New("incarnation, _rid or _etag is not UTF-8")
 	case !utf8.Valid(r.Database) || !utf8.Valid(r.Container):
 		return errors.New("ce_source is not UTF-8")
+	case r.Op.Change() && len(r.Attributes.EPK) > 0 && r.Attributes.EPK[0] == 0xFF:
+		return errors.New("the effective partition key lies in no range of keys") // schemas.MaxEPK
 	case r.Op.Deletion() && record.Value != nil:
 		return errors.New("a deletion carries a value")
 	case !r.Op.Deletion() && record.Value == nil:
@@ -86,11 +93,6 @@ func (d *decoder) check() error {
 			return err
 		}
 		d.claim = &claim
-	}
-	if r.Op == schemas.OpMark {
-		if _, err := schemas.DecodeMark(record.Value); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ func (c *Compactor) plan(ctx context.Context, t Target, name string) (*Plan, err
 	if err := p.notBackwards(); err != nil {
 		return nil, err
 	}
-	return p, p.findManifests(ctx, c.opts.Root)
+	return p, p.findManifests(ctx, c.opts.Root, timeline)
 }
 
 func choose(timeline *archive.Timeline, container, name string) (archive.Point, error) {
@@ -154,7 +154,7 @@ func (p *Plan) notBackwards() error {
 }
 
 // findManifests finds what an earlier run left of this snapshot, and the base.
-func (p *Plan) findManifests(ctx context.Context, root blob.Store) error {
+func (p *Plan) findManifests(ctx context.Context, root blob.Store, timeline *archive.Timeline) error {
 	left, err := archive.ReadManifest(ctx, root, p.Topic, &p.Point)
 	if err != nil && !errors.Is(err, blob.ErrNotFound) {
 		return err
@@ -165,7 +165,7 @@ func (p *Plan) findManifests(ctx context.Context, root blob.Store) error {
 		}
 		p.resume, p.Resume = left, true
 	}
-	if p.base, err = archive.FindBaseAmong(ctx, p.changes, p.known, &p.Point, &p.Rules); err != nil || p.base == nil {
+	if p.base, err = archive.FindBaseAmong(ctx, p.changes, p.known, timeline, &p.Point); err != nil || p.base == nil {
 		return err
 	}
 	p.Base = p.base.Point.Name

@@ -47,6 +47,7 @@ type Producer struct {
 	messageLimit int    // bytes of a record above which its document goes by claim check
 	account      *cosmos.Client
 	topics       []*topic
+	clients      *kafka.Lifetime // of the topics
 	tasks        []*task
 	refuse       func(error)   // ends Run with the error
 	wake         chan struct{} // buffered: some assignment changed
@@ -73,7 +74,7 @@ func New(o Options) (*Producer, error) {
 	p := &Producer{
 		config: o.Config, archive: o.Archive, root: o.Root, log: o.Log, report: o.Report, now: o.Now, kafka: o.Kafka, metrics: m,
 		name: host + ":" + strconv.Itoa(os.Getpid()), messageLimit: int(o.Config.Kafka.MaxMessageBytes) - headroom,
-		wake: make(chan struct{}, 1), pages: make(chan struct{}, pagesMost),
+		wake: make(chan struct{}, 1), pages: make(chan struct{}, pagesMost), clients: kafka.NewLifetime(leaveMost),
 	}
 	if p.report == nil {
 		p.report = func(string, error) {}
@@ -96,9 +97,11 @@ func (p *Producer) Run(ctx context.Context) error {
 	defer p.refuse(nil)
 	defer p.account.Close()
 	defer func() {
+		var members []*kgo.Client
 		for _, t := range p.topics {
-			t.client.Close()
+			members = append(members, t.client)
 		}
+		p.clients.Close(members...)
 	}()
 	err := p.open(ctx)
 	if err == nil {

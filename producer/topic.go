@@ -35,7 +35,7 @@ func (p *Producer) join(name string) (*topic, error) {
 	group := p.config.Producer.Group + "." + name
 	options = append(options, kafka.GroupOptions(p.config.Kafka, group, name)...)
 	options = append(options, kgo.OnPartitionsAssigned(give), kgo.OnPartitionsRevoked(take), kgo.OnPartitionsLost(take),
-		kafka.OnRefused(p.config.Kafka, group, func(err *kafka.ConfigError) { p.refuse(err) }))
+		kafka.OnRefused(p.config.Kafka, group, func(err *kafka.ConfigError) { p.refuse(err) }), p.clients.Option())
 	var err error
 	if t.client, err = kgo.NewClient(append(options, p.kafka...)...); err != nil {
 		return nil, fmt.Errorf("make kafka client: %w", err)

@@ -70,7 +70,7 @@ func (s *session) get(ctx context.Context, point *archive.Point, o one) (*found,
 	if err != nil {
 		return nil, err
 	}
-	base, _, err := findSource(ctx, s.changes, point, &s.rules)
+	base, _, err := s.findSource(ctx, point)
 	if err != nil {
 		return nil, err
 	}

@@ -49,16 +49,20 @@ type TargetPlan struct {
 }
 
 // findSource looks for the newest snapshot at or below the point.
-func findSource(ctx context.Context, changes *archive.Changes, point *archive.Point, rules *archive.Rules) (*archive.Manifest, Source, error) {
+func (s *session) findSource(ctx context.Context, point *archive.Point) (*archive.Manifest, Source, error) {
 	var source Source
-	base, err := archive.FindBase(ctx, changes, point, rules)
+	timeline, err := s.timeline(ctx)
+	if err != nil {
+		return nil, source, err
+	}
+	base, err := archive.FindBase(ctx, s.changes, timeline, point)
 	if err != nil {
 		return nil, source, fmt.Errorf("find snapshot below point %s: %w", point.Name, err)
 	}
 	if base != nil {
 		source.Snapshot, source.Documents, source.Bytes = base.Point.Name, base.Rows, base.Bytes
 	}
-	for _, file := range changes.Files(point.Container) {
+	for _, file := range s.changes.Files(point.Container) {
 		source.Files++
 		if len(file.Stats) == 0 { // it was rewritten by a program that keeps none
 			continue

@@ -23,6 +23,7 @@ type session struct {
 	rules     archive.Rules
 	store     blob.Store
 	changes   *archive.Changes
+	line      *archive.Timeline // of changes; nil: not loaded yet
 }
 
 // open reads the archive of the container that was named, or of the only one.
@@ -85,8 +86,16 @@ func (s *session) name() Name {
 	return Name{Database: s.container.Database, Container: s.container.Container}
 }
 
+// timeline is folded once: changes is one version of the table.
 func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
-	return archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
+	if s.line == nil {
+		line, err := archive.LoadTimeline(ctx, s.changes, s.container.Name(), s.rules)
+		if err != nil {
+			return nil, err
+		}
+		s.line = line
+	}
+	return s.line, nil
 }
 
 // standstill says what may keep the newest position where it is, beyond what the marks say themselves.
@@ -140,7 +149,7 @@ func (s *session) plan(ctx context.Context, client *cosmos.Client, m moment, to 
 			return nil, nil, nil, err
 		}
 	}
-	base, source, err := findSource(ctx, s.changes, &point, &s.rules)
+	base, source, err := s.findSource(ctx, &point)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -26,7 +26,7 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 	if container == nil {
 		return nil, usage("target %s does not exist; name the container to compare with by --to, such as the one that `run` made", target)
 	}
-	base, _, err := findSource(ctx, s.changes, point, &s.rules)
+	base, _, err := s.findSource(ctx, point)
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,13 @@ func (t *Timeline) point(i int) Point {
 		p.Definition = d.Resource
 	}
 	p.Name = p.nameOf()
-	p.Claim = Claim{Declared: t.rules.String(), Taints: t.taints(&p)}
+	p.Claim = t.claim(&p)
 	return p
+}
+
+// claim says what a vector is worth by what the archive holds now. It may be less than what was said of it before.
+func (t *Timeline) claim(p *Point) Claim {
+	return Claim{Declared: t.rules.String(), Taints: t.taints(p)}
 }
 
 // definitionOf is the last definition within the point's offsets: the one that was observed last, since a zombie may
@@ -70,7 +75,7 @@ func (t *Timeline) taints(p *Point) []string {
 	var taints []string
 	taints = append(taints, t.lossTaints(p)...)
 	taints = append(taints, t.control.unkeyedTaints(p)...)
-	if t.control.timeToLive(p) {
+	if t.timeToLive(p) {
 		taints = append(taints, "the container has a time to live (defaultTtl): documents vanish without a trace in the feed, and this version does not compute which")
 	}
 	return taints
@@ -131,30 +136,49 @@ func (c *Control) unkeyedTaints(p *Point) []string {
 	return []string{fmt.Sprintf("%d changes could not be keyed and are not in the archive's containers, the first at LSN %d of range %s", n, first.LSN, first.Range)}
 }
 
-// timeToLive tells whether a definition with a time to live held at any moment from the oldest beginning of the cuts'
-// generations on: documents that expired then may still stand in the rows.
-func (c *Control) timeToLive(p *Point) bool {
-	var within []*DefinitionRow
+// expiry is a time in which documents may have vanished without a trace: a definition with a time to live was in force.
+type expiry struct {
+	Place
+	incarnation string
+	from, until time.Time // as early and as late as it may have been; until is zero when it still is
+}
+
+// expiries are those of all definitions in the archive. A definition is in force from its own `_ts` on, not from when the
+// producer read it, until the next one's; within one second nobody knows which was first.
+func (c *Control) expiries() []expiry {
+	var all []expiry
 	for i := range c.Definitions {
-		if d := &c.Definitions[i]; d.Incarnation == p.Incarnation && d.within(p.Offsets) {
-			within = append(within, d)
+		d := &c.Definitions[i]
+		if !d.TimeToLive {
+			continue
 		}
+		from, by := d.begins()
+		e := expiry{Place: d.Place, incarnation: d.Incarnation, from: from}
+		for j := range c.Definitions {
+			_, next := c.Definitions[j].begins()
+			later := c.Definitions[j].Incarnation == d.Incarnation && next.After(by)
+			if later && (e.until.IsZero() || next.Before(e.until)) {
+				e.until = next
+			}
+		}
+		all = append(all, e)
 	}
-	slices.SortFunc(within, func(a, b *DefinitionRow) int {
-		if laterDefinition(a, b) {
-			return 1
-		}
-		return -1
-	})
+	return all
+}
+
+// timeToLive tells whether a definition with a time to live was in force at any moment from the oldest beginning of the
+// cuts' generations to the point: documents that expired then may still stand in the rows. The definition may be archived
+// long after the point, since the producer reads definitions every few minutes only.
+func (t *Timeline) timeToLive(p *Point) bool {
+	if len(t.expiries) == 0 {
+		return false
+	}
 	begin := p.Cuts[0].Generation
 	for _, cut := range p.Cuts {
 		begin = min(begin, cut.Generation)
 	}
-	for i, d := range within {
-		held := i+1 == len(within) || within[i+1].Observed.UnixMilli() >= int64(begin)
-		if d.TimeToLive && held {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.expiries, func(e expiry) bool {
+		begun := !e.from.After(p.Latest) || e.within(p.Offsets) // the service's clocks differ: what is within is believed
+		return e.incarnation == p.Incarnation && begun && (e.until.IsZero() || e.until.UnixMilli() >= int64(begin))
+	})
 }

@@ -33,7 +33,7 @@ func (v vector) time() time.Time { return time.Unix(0, v.latest).UTC() }
 // t (else only marks that were left aside are, and nothing is newly known), the table has passed the offsets that its marks
 // name, and a definition stands within them. So an incarnation has at most one point per time.
 func Fold(control *Control, rules Rules) *Timeline {
-	t := &Timeline{control: control, rules: rules, settled: map[string]int64{}}
+	t := &Timeline{control: control, rules: rules, expiries: control.expiries(), settled: map[string]int64{}}
 	by := map[string][]int32{}
 	for i := range control.Marks {
 		if control.Marks[i].begins() {

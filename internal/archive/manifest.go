@@ -127,16 +127,17 @@ func Snapshots(ctx context.Context, root blob.Store, topic, container, incarnati
 const baseTries = 24
 
 // FindBase is the manifest of the newest snapshot that rows may be merged with to make the point; nil when there is none.
-func FindBase(ctx context.Context, changes *Changes, point *Point, rules *Rules) (*Manifest, error) {
+func FindBase(ctx context.Context, changes *Changes, timeline *Timeline, point *Point) (*Manifest, error) {
 	names, err := Snapshots(ctx, changes.root, changes.Topic, point.Container, point.Incarnation)
 	if err != nil {
 		return nil, err
 	}
-	return FindBaseAmong(ctx, changes, names, point, rules)
+	return FindBaseAmong(ctx, changes, names, timeline, point)
 }
 
-// FindBaseAmong is FindBase among the snapshots of these names, oldest first.
-func FindBaseAmong(ctx context.Context, changes *Changes, names []string, point *Point, rules *Rules) (*Manifest, error) {
+// FindBaseAmong is FindBase among the snapshots of these names, oldest first. A snapshot was exact when it was taken; the
+// timeline, which is the container's of now, says whether it still is.
+func FindBaseAmong(ctx context.Context, changes *Changes, names []string, timeline *Timeline, point *Point) (*Manifest, error) {
 	limit := point.Latest.UTC().Format(nameTime) + "~"
 	tries := 0
 	for _, name := range slices.Backward(names) {
@@ -153,7 +154,7 @@ func FindBaseAmong(ctx context.Context, changes *Changes, names []string, point 
 		if err != nil {
 			return nil, err
 		}
-		if m.Usable(changes.UUID, point, rules) == nil {
+		if m.Usable(changes.UUID, point, &timeline.rules) == nil && timeline.claim(&m.Point).Exact() {
 			return m, nil
 		}
 	}

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,12 +75,21 @@ type DefinitionRow struct {
 	Place
 	Incarnation string
 	Observed    time.Time
+	Changed     time.Time // the second in which it came into force, by its `_ts`; zero: it says none
 	Resource    []byte
 	TimeToLive  bool // it has a defaultTtl: documents may have vanished without a trace
 }
 
-// LossRow is a span of offsets that are rows of nothing: a gap that an operator accepted, or a record that claimed to be
-// Almanac's and could not be decoded.
+// begins are the earliest and the latest moment at which the definition may have come into force.
+func (d *DefinitionRow) begins() (from, by time.Time) {
+	if d.Changed.IsZero() {
+		return time.Time{}, d.Observed
+	}
+	return d.Changed, d.Changed.Add(time.Second - 1)
+}
+
+// LossRow is a span of offsets that are rows of nothing: a gap that an operator accepted, or a record or a control row that
+// claimed to be Almanac's and could not be decoded.
 type LossRow struct {
 	Partition int32
 	From, To  int64 // inclusive
@@ -100,7 +110,17 @@ func NewControl(container string, archived schemas.Offsets) *Control {
 	return &Control{Container: container, Archived: archived, texts: map[string]string{}}
 }
 
-// Add takes one control row in. It keeps nothing of the row's.
+// CheckControl says why a mark, a definition or an unkeyed document cannot be taken in. The archiver quarantines such a
+// record; Control.Add takes one that is archived already as a loss.
+func CheckControl(row *Row) error {
+	if len(row.ID) == 0 {
+		return fmt.Errorf("the event of operation %q names no container", row.Op)
+	}
+	return NewControl(string(row.ID), nil).addOwn(row, Place{})
+}
+
+// Add takes one control row in. It keeps nothing of the row's. One of the container that cannot be read is a loss, as if
+// its record had been quarantined: nobody can take it out of the table again, and it may have said anything.
 func (c *Control) Add(row *Row) error {
 	place := Place{Partition: row.TopicPartition, Offset: row.Offset}
 	if c.Container != string(row.ID) && (row.Op == schemas.OpMark || row.Op == schemas.OpDefinition || row.Op == schemas.OpUnkeyed) {
@@ -108,12 +128,10 @@ func (c *Control) Add(row *Row) error {
 	}
 	var err error
 	switch row.Op {
-	case schemas.OpMark:
-		err = c.addMark(row, place)
-	case schemas.OpDefinition:
-		err = c.addDefinition(row, place)
-	case schemas.OpUnkeyed:
-		err = c.addUnkeyed(row, place)
+	case schemas.OpMark, schemas.OpDefinition, schemas.OpUnkeyed:
+		if lost := c.addOwn(row, place); lost != nil {
+			c.addUnread(place, lost.Error())
+		}
 	case schemas.OpGap:
 		err = c.addGap(row)
 	case schemas.OpQuarantined:
@@ -125,6 +143,18 @@ func (c *Control) Add(row *Row) error {
 		return fmt.Errorf("read control row %d of topic partition %d: %w", row.Offset, row.TopicPartition, err)
 	}
 	return nil
+}
+
+// addOwn takes in what a producer said of the container, or says why it cannot be read.
+func (c *Control) addOwn(row *Row, place Place) error {
+	switch row.Op {
+	case schemas.OpMark:
+		return c.addMark(row, place)
+	case schemas.OpDefinition:
+		return c.addDefinition(row, place)
+	default:
+		return c.addUnkeyed(row, place)
+	}
 }
 
 func (c *Control) addMark(row *Row, place Place) error {
@@ -164,15 +194,25 @@ func dense(offsets schemas.Offsets) []int64 {
 	return out
 }
 
+const changedLimit = 1 << 36 // seconds: the year 4147
+
 func (c *Control) addDefinition(row *Row, place Place) error {
-	var resource struct {
+	var resource *struct {
 		DefaultTTL *json.Number `json:"defaultTtl"`
+		Changed    int64        `json:"_ts"`
 	}
 	if err := json.Unmarshal(row.Document, &resource); err != nil {
 		return fmt.Errorf("decode definition: %w", err)
 	}
+	if resource == nil || resource.Changed < 0 || resource.Changed > changedLimit {
+		return errors.New("decode definition: it is null, or its _ts is no time")
+	}
+	var changed time.Time
+	if resource.Changed > 0 {
+		changed = time.Unix(resource.Changed, 0).UTC()
+	}
 	c.Definitions = append(c.Definitions, DefinitionRow{
-		Place: place, Incarnation: c.text(string(row.Incarnation)), Observed: time.UnixMicro(row.TS).UTC(),
+		Place: place, Incarnation: c.text(string(row.Incarnation)), Observed: time.UnixMicro(row.TS).UTC(), Changed: changed,
 		Resource: append([]byte{}, row.Document...), TimeToLive: resource.DefaultTTL != nil,
 	})
 	return nil
@@ -212,11 +252,15 @@ func (c *Control) addQuarantined(row *Row) error {
 	if q.Foreign {
 		return nil
 	}
-	c.Losses = append(c.Losses, LossRow{
-		Partition: row.TopicPartition, From: row.Offset, To: row.Offset,
-		Reason: fmt.Sprintf("the record at offset %d of topic partition %d could not be decoded (%s)", row.Offset, row.TopicPartition, q.Reason),
-	})
+	c.addUnread(Place{Partition: row.TopicPartition, Offset: row.Offset}, q.Reason)
 	return nil
+}
+
+func (c *Control) addUnread(place Place, reason string) {
+	c.Losses = append(c.Losses, LossRow{
+		Partition: place.Partition, From: place.Offset, To: place.Offset,
+		Reason: fmt.Sprintf("the record at offset %d of topic partition %d could not be decoded (%s)", place.Offset, place.Partition, reason),
+	})
 }
 
 func (c *Control) text(s string) string {

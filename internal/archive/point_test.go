@@ -163,8 +163,13 @@ func makeHistory(rng *rand.Rand) *history {
 			}
 		case k == 2: // a definition
 			d := definition{incarnation: "a", observed: now.Add(-time.Duration(rng.IntN(20)) * time.Second), resource: `{"id":"products"}`}
+			ts := ""
+			if rng.IntN(4) > 0 { // it came into force before it was read
+				ts = fmt.Sprintf(`,"_ts":%d`, d.observed.Unix()-rng.Int64N(90))
+			}
+			d.resource = `{"id":"products"` + ts + `}`
 			if rng.IntN(6) == 0 {
-				d.resource = `{"id":"products","defaultTtl":-1}`
+				d.resource = `{"id":"products","defaultTtl":-1` + ts + `}`
 			}
 			p, o := place(0)
 			h.definitions = append(h.definitions, placed[definition]{p, o, d})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -143,7 +144,7 @@ func (o oracle) describe(incarnation string, marks []placed[schemas.Mark]) (orac
 		return p, false
 	}
 	p.name = p.latest.Format("20060102T150405.000Z") + "-" + fmt.Sprintf("%x", sha256.Sum256([]byte(text)))[:8]
-	p.exact = !o.lost(incarnation, marks, within) && !o.hasUnkeyed(incarnation, marks, within) && !o.hasTTL(incarnation, marks, within)
+	p.exact = !o.lost(incarnation, marks, within) && !o.hasUnkeyed(incarnation, marks, within) && !o.hasTTL(incarnation, marks, p.latest, within)
 	return p, true
 }
 
@@ -188,23 +189,39 @@ func (o oracle) hasUnkeyed(incarnation string, marks []placed[schemas.Mark], wit
 	return false
 }
 
-func (o oracle) hasTTL(incarnation string, marks []placed[schemas.Mark], within func(int32, int64) bool) bool {
+// hasTTL looks whether a time to live held within [begin, latest], definition by definition.
+func (o oracle) hasTTL(incarnation string, marks []placed[schemas.Mark], latest time.Time, within func(int32, int64) bool) bool {
 	begin := marks[0].what.Generation
 	for _, m := range marks {
 		begin = min(begin, m.what.Generation)
 	}
 	for _, d := range o.h.definitions {
-		if d.what.incarnation != incarnation || !within(d.partition, d.offset) || !strings.Contains(d.what.resource, "defaultTtl") {
+		earliest, surely := inForce(d.what)
+		begun := !earliest.After(latest) || within(d.partition, d.offset)
+		if d.what.incarnation != incarnation || !begun || !strings.Contains(d.what.resource, "defaultTtl") {
 			continue
 		}
 		ended := false
 		for _, e := range o.h.definitions {
-			later := e.what.observed.After(d.what.observed) || e.what.observed.Equal(d.what.observed) && e.offset > d.offset
-			ended = ended || e.what.incarnation == incarnation && within(e.partition, e.offset) && later && e.what.observed.UnixMilli() < int64(begin)
+			_, last := inForce(e.what)
+			ended = ended || e.what.incarnation == incarnation && last.After(surely) && last.UnixMilli() < int64(begin)
 		}
 		if !ended {
 			return true
 		}
 	}
 	return false
+}
+
+// inForce is the first and the last moment at which a definition may have come into force.
+func inForce(d definition) (first, last time.Time) {
+	_, ts, ok := strings.Cut(d.resource, `"_ts":`)
+	if !ok {
+		return time.Time{}, d.observed
+	}
+	seconds, err := strconv.ParseInt(strings.TrimRight(ts, "}"), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return time.Unix(seconds, 0), time.Unix(seconds, 999_999_999)
 }

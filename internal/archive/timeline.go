@@ -15,13 +15,14 @@ import (
 // Timeline is all restore points of a container, oldest first, folded from what the archive holds: nobody remembers
 // points. Points of equal latest time are of different incarnations.
 type Timeline struct {
-	control *Control
-	rules   Rules
-	points  []vector
-	pending []string
-	begins  []int32          // of Control.Marks, those that begin a generation
-	quiet   []heard          // of the newest incarnation
-	settled map[string]int64 // by incarnation: points of earlier times do not move
+	control  *Control
+	rules    Rules
+	points   []vector
+	pending  []string
+	begins   []int32          // of Control.Marks, those that begin a generation
+	expiries []expiry         // of all definitions
+	quiet    []heard          // of the newest incarnation
+	settled  map[string]int64 // by incarnation: points of earlier times do not move
 }
 
 // LoadTimeline folds the points of a container from its topic's table at one version. Memory grows with the number of

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -27,6 +28,7 @@ type membership struct {
 	leftOut  schemas.Offsets
 
 	epk     []byte
+	placed  bool // cut and baseCut are those of epk; else no range contains it
 	cut     schemas.Cut
 	baseCut schemas.Cut
 }
@@ -67,6 +69,8 @@ func (m *membership) judge(row *archive.Row) (role, error) {
 		}
 	}
 	switch {
+	case !m.placed:
+		return stranger, m.unplaced(row)
 	case row.Generation != m.cut.Generation:
 		return stranger, nil
 	case row.Order.LSN > m.cut.LSN:
@@ -81,15 +85,35 @@ func (m *membership) judge(row *archive.Row) (role, error) {
 func (m *membership) locate(row *archive.Row) error {
 	epk := string(row.EPK)
 	var ok bool
-	if m.cut, ok = m.point.CutOf(epk); !ok {
-		return fmt.Errorf("effective partition key %q of document %q %q lies in no range of the point", epk, row.PartitionKey, row.ID)
-	}
-	if m.base != nil {
+	m.cut, m.placed = m.point.CutOf(epk)
+	if m.placed && m.base != nil {
 		if m.baseCut, ok = m.base.CutOf(epk); !ok {
 			return fmt.Errorf("effective partition key %q of document %q %q lies in no range of the base", epk, row.PartitionKey, row.ID)
 		}
 	}
 	m.epk = append(m.epk[:0], row.EPK...)
+	return nil
+}
+
+// unplaced judges a row whose effective partition key lies in no range, though the cuts tile the key space. One that no
+// cut takes by generation and LSN is none of the point's. Otherwise it was a change of some document of the point: to leave
+// it out in silence would answer wrongly, and no claim can say so, since claims are made of control rows alone.
+func (m *membership) unplaced(row *archive.Row) error {
+	for _, cut := range m.point.Cuts {
+		if cut.Includes(row.Generation, row.Order.LSN) {
+			return &schemas.Halt{
+				Unit: "container " + m.point.Container,
+				Reason: "a change lies outside the key space: the archive holds rows that were not read from the container; " +
+					"find out which producer wrote them",
+				Evidence: fmt.Sprintf("document %q %q, generation %d, order %s, at offset %d of topic partition %d: effective partition key %q lies in no range",
+					row.PartitionKey, row.ID, row.Generation, row.Order, row.Offset, row.TopicPartition, row.EPK),
+				Since: time.Now().UTC(),
+			}
+		}
+		if row.Generation == cut.Generation {
+			m.leftOut[row.TopicPartition] = min(m.leftOut[row.TopicPartition], row.Offset)
+		}
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
@@ -25,9 +26,13 @@ func newPlant(t *testing.T, root blob.Store) *plant {
 }
 
 func (p *plant) row(id string, generation schemas.Generation, lsn schemas.LSN, etag, document string) {
+	p.rowOf("05", id, generation, lsn, etag, document)
+}
+
+func (p *plant) rowOf(epk, id string, generation schemas.Generation, lsn schemas.LSN, etag, document string) {
 	row := archive.Row{
 		PartitionKey: []byte(`["a"]`), ID: []byte(id), Op: schemas.OpUpserted, Generation: generation, Order: schemas.Order{LSN: lsn},
-		EPK: []byte("05"), Incarnation: []byte("inc=="), ETag: []byte(etag),
+		EPK: []byte(epk), Incarnation: []byte("inc=="), ETag: []byte(etag),
 	}
 	if document != "" {
 		row.Document = []byte(document)
@@ -142,6 +147,34 @@ func TestContradictionHalts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOutsideTheKeySpace: a row of no range must not end every fold for good when it is none of the point's.
+func TestOutsideTheKeySpace(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		generation schemas.Generation
+		lsn        schemas.LSN
+		halts      bool
+	}{{"another generation", 6, 3, false}, {"after the cut", 7, 11, false}, {"a member by generation and LSN", 7, 3, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlant(t, mem.New())
+			p.row("x", 7, 3, "a", `{"v":1}`)
+			p.rowOf("FF00", "y", c.generation, c.lsn, "b", `{"v":2}`)
+			must(t, p.Flush(t.Context()))
+			opts := p.options(t, p.point(7, 10))
+			if !c.halts {
+				got, _ := content(t, opts)
+				compare(t, c.name, got, archivetest.Truth{{PartitionKey: `["a"]`, ID: "x"}: `{"v":1}`})
+				return
+			}
+			_, _, err := contentOf(t, opts)
+			var halt *schemas.Halt
+			if !errors.As(err, &halt) || !strings.Contains(halt.Evidence, `"FF00"`) {
+				t.Errorf("got %v want a halt with the key", err)
+			}
+		})
 	}
 }
 

@@ -2,10 +2,12 @@ package accept
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,12 +63,11 @@ func (p *play) harm() {
 	p.stop(compactor)
 }
 
-// bury does what a real broker does by itself, see harness.Graveyard, until the function that it returns is called.
+// bury does what a real broker does by itself, see harness.Stack.Bury, until the function that it returns is called.
 func (p *play) bury() (end func()) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	var group errgroup.Group
 	group.Go(func() error {
-		var graveyard harness.Graveyard
 		ticker := time.NewTicker(session / 4)
 		defer ticker.Stop()
 		for buried := 0; ; {
@@ -76,7 +77,7 @@ func (p *play) bury() (end func()) {
 				return nil
 			case <-ticker.C:
 			}
-			n, err := graveyard.Bury(ctx, p.stack, session)
+			n, err := p.stack.Bury(ctx, session)
 			if err != nil && ctx.Err() == nil {
 				return err
 			}
@@ -170,15 +171,30 @@ func (p *play) lag(work time.Duration) {
 	}
 }
 
-// failOver undoes the last writes of a range.
+// failOver undoes the last writes of a range, some that its reader has read among them.
 func (p *play) failOver() {
-	r, s := p.anyRange()
-	n := min(s.Newest-s.Floor, int64(1+p.random.IntN(12)))
-	after, err := p.stack.Cosmos.Failover(r, n)
+	r, before := p.anyRange()
+	c := harness.Container{Database: r.Database, ID: r.Container}
+	topic := p.containers[slices.IndexFunc(p.containers, func(o harness.Container) bool { return o.Name() == c.Name() })].TopicName()
+	span := oracle.Span{Min: before.Span.Min, Max: before.Span.Max}
+	p.until(flowMost, "the reader of range "+span.String(), func() (string, error) {
+		var checkpoint struct{ Position int64 }
+		text, err := os.ReadFile(filepath.Join(p.stack.Archive, topic, "checkpoints", c.Name(), span.String()+".json"))
+		if err == nil {
+			err = json.Unmarshal(text, &checkpoint)
+		}
+		if err == nil && checkpoint.Position < before.Newest {
+			return fmt.Sprintf("it is at %d of %d", checkpoint.Position, before.Newest), nil
+		}
+		return "", err
+	})
+	states, err := p.stack.Cosmos.Ranges(r.Database, r.Container)
 	p.must(err)
-	p.failed = harness.Container{Database: r.Database, ID: r.Container}
-	p.failedRange = oracle.Span{Min: s.Span.Min, Max: s.Span.Max}
-	p.Logf("failed over range %s of %s.%s from %d to %d", s.Span, r.Database, r.Container, s.Newest, after.Newest)
+	now := states[slices.IndexFunc(states, func(s cosmosfake.RangeState) bool { return s.ID == r.ID })]
+	after, err := p.stack.Cosmos.Failover(r, min(now.Newest-now.Floor, now.Newest-before.Newest+int64(1+p.random.IntN(8))))
+	p.must(err)
+	p.failed, p.failedRange = c, span
+	p.Logf("failed over range %s of %s from %d to %d, its reader had come to %d", span, c.Name(), now.Newest, after.Newest, before.Newest)
 }
 
 // harmCompactor kills the compactor when it begins to write files of a snapshot, or whenever it is.

@@ -47,6 +47,7 @@ type Stack struct {
 	options   Options
 	ledger    *os.File
 	client    *kgo.Client
+	roll      roll
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -123,6 +124,7 @@ func (s *Stack) openKafka() (err error) {
 	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
 		return err
 	}
+	s.call()
 	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers()...)); err != nil {
 		return err
 	}

@@ -226,6 +226,20 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 		"deletion": broken(header("ce_type", []byte("almanac.document.deleted"))),
 		"not text": broken(func(r *kgo.Record) { r.Value = []byte("\xff\xfe") }),
 		"mark":     broken(header("ce_type", []byte("almanac.mark"))),
+		"unkeyed":  broken(header("ce_type", []byte("almanac.unkeyed"))),
+		"key space": broken(func(r *kgo.Record) {
+			for _, h := range r.Headers {
+				if h.Key == "almanac" {
+					incarnation := 3 + 16 // version, flags, mode, uuid
+					epk := incarnation + 1 + int(h.Value[incarnation])
+					h.Value[epk+1] = 0xff
+				}
+			}
+		}),
+		"definition": broken(func(r *kgo.Record) {
+			header("ce_type", []byte("almanac.definition"))(r)
+			r.Value = []byte(`{"defaultTtl":[1]}`)
+		}),
 	}
 	w.sendChanges(20)
 	w.run(w.store)

@@ -1,0 +1,88 @@
+package arch_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runMake runs a target of the Makefile over a `go` of the test's own, in a folder of its own.
+func runMake(t *testing.T, fakeGo, target string) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for name, content := range map[string]string{"Makefile": string(text), "go": "#!/bin/bash\n" + fakeGo} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said strings.Builder
+	cmd := exec.CommandContext(t.Context(), "make", target)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &said, &said
+	cmd.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, &said
+}
+
+// TestMakeTest runs the tests of both modules, and fails when those of either fail.
+func TestMakeTest(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fails string // pattern of the arguments
+		fail  bool
+	}{"none": {"nothing", false}, "the first": {"* ./...", true}, "the second": {"* ./tests/...", true}} {
+		t.Run(name, func(t *testing.T) {
+			cmd, said := runMake(t, `echo "ran $*"; case "$*" in `+strings.ReplaceAll(test.fails, "* ", `*\ `)+`) exit 1;; esac`, "test")
+			err := cmd.Run()
+			if (err != nil) != test.fail || strings.Count(said.String(), "ran test") != 2 {
+				t.Errorf("got %v and\n%s\nwant both modules' tests, failure: %v", err, said, test.fail)
+			}
+		})
+	}
+}
+
+// TestMakeDev: Ctrl-C is how the stack ends, and no error.
+func TestMakeDev(t *testing.T) {
+	t.Parallel()
+	// What it builds ends well by an interrupt, as the demo does; what it runs ends as `go run` does.
+	const fake = `
+up='trap "exit 0" INT; echo > up; while :; do sleep 0.05; done'
+case "$1 $*" in
+*\ -o\ */demo\ *) mkdir -p .build/bin; printf '#!/bin/bash\n%s\n' "$up" > .build/bin/demo; chmod +x .build/bin/demo;;
+run\ *) trap 'exit 1' INT; echo > up; while :; do sleep 0.05; done;;
+esac`
+	cmd, said := runMake(t, fake, "dev")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		if _, err := os.Stat(filepath.Join(cmd.Dir, "up")); err == nil {
+			break
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			t.Fatalf("the stack is not up: %s", said)
+		}
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.ExitCode() > 0 || strings.Contains(said.String(), "Error") {
+		t.Errorf("got %v and\n%s\nwant no error", err, said)
+	}
+}
