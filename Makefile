@@ -23,7 +23,7 @@ ARGS :=
 help: ## say what there is (the default)
 	@echo "Almanac keeps the history of Cosmos DB containers and gives back any moment of it."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the five programs into .build/bin
@@ -45,6 +45,11 @@ test: ## run all tests of both modules, whatever the first finds
 	  go test -timeout 10m $(ARGS) ./... || code=1; \
 	  go test -timeout 15m $(ARGS) ./tests/... || code=1; \
 	  { set +x; } 2>/dev/null; exit $$code
+
+.PHONY: test-real
+test-real: ## test on Azurite, delta-rs, DuckDB, Polars and Spark (needs Java 17, Node 20, Python 3.11; installs the rest)
+	deploy/dev/install
+	go test -count=1 -timeout 20m ./tests/real -real -v $(ARGS)
 
 .PHONY: mutants
 mutants: ## take the guards out one by one; each must be noticed by its test

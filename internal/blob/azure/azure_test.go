@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -315,3 +316,27 @@ func TestErrorsAdvise(t *testing.T) {
 		})
 	}
 }
+
+// TestPutInBoundedMemory streams a body of many blocks: what it takes does not grow with the body (INV-9).
+func TestPutInBoundedMemory(t *testing.T) {
+	const size, limit = 400 << 20, 160 << 20
+	var peak uint64 // under the service's lock
+	s := newService(t, httptest.NewServer, func(*http.Request) (int, map[string]string, string) {
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		peak = max(peak, memory.HeapAlloc)
+		return 201, written(), ""
+	})
+	info, err := s.store(t, Options{}).Put(t.Context(), "o", io.LimitReader(zeros{}, size), blob.IfAbsent())
+	if err != nil || info.Size != size {
+		t.Fatalf("got %+v, %v want %d bytes", info, err, size)
+	}
+	if peak > limit {
+		t.Errorf("got a heap of %d MiB want at most %d", peak>>20, limit>>20)
+	}
+	t.Logf("%d MiB went through a heap of %d MiB", size>>20, peak>>20)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
