@@ -1,13 +1,13 @@
 // Package archiver_test measures the archiver beside others that write the same topic as Parquet: the obvious loop over
 // the same libraries (franz-go's records into parquet-go's generic writer, without offsets in the commit, proof of the
-// files, or a bound on anything), and Redpanda Connect where the flag -redpanda gives its binary.
+// files, or a bound on anything), and Redpanda Connect where ALMANAC_REDPANDA_CONNECT
+// names its binary.
 package archiver_test
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -37,10 +37,10 @@ const (
 	topicBytes = 200 << 20
 )
 
-var redpanda = flag.String("redpanda", "", "binary of Redpanda Connect, with its kafka, io, pure and parquet components")
+// redpanda names a binary of Redpanda Connect that has its components kafka, io, pure and parquet.
+const redpanda = "ALMANAC_REDPANDA_CONNECT"
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	peer.Main(m, map[string]func(context.Context, []string) error{
 		"almanac": func(context.Context, []string) error { service.Main(archiver.Program()); return nil },
 		"obvious": obvious,
@@ -94,7 +94,7 @@ type contender struct {
 
 func peers() []contender {
 	all := []contender{{"almanac", almanacCommand}, {"obvious", obviousCommand}}
-	if *redpanda != "" {
+	if os.Getenv(redpanda) != "" {
 		all = append(all, contender{"redpanda", redpandaCommand})
 	}
 	return all
@@ -157,7 +157,7 @@ func redpandaCommand(b *testing.B, in *input, folder string) (*exec.Cmd, func() 
 	}
 	b.Cleanup(client.Close)
 	admin := kadm.NewClient(client)
-	return exec.CommandContext(b.Context(), *redpanda, "run", file), func() (bool, error) {
+	return exec.CommandContext(b.Context(), os.Getenv(redpanda), "run", file), func() (bool, error) {
 		offsets, err := admin.FetchOffsets(b.Context(), group)
 		if errors.Is(err, kerr.GroupIDNotFound) {
 			return false, nil

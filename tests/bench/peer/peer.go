@@ -11,10 +11,15 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +56,21 @@ func Role(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
 	return command, nil
 }
 
+// Trusting is a client for endpoints whose certificate the authorities in the PEM file signed.
+func Trusting(authorities string) (*http.Client, error) {
+	text, err := os.ReadFile(authorities)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("read %s: no certificate", authorities)
+	}
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 100,
+	}}, nil
+}
+
 // Usage of one process, or the sum of several runs of it. PeakRSS is in bytes, the greatest of the runs.
 type Usage struct {
 	Wall      time.Duration
@@ -79,7 +99,17 @@ func Run(command *exec.Cmd, done func() (bool, error)) (Usage, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	finished, err := await(ended, done)
+	peak := int64(0)
+	finished, err := await(ended, func() (bool, error) {
+		peak = max(peak, peakRSS(command.Process.Pid))
+		if done == nil {
+			return false, nil
+		}
+		return done()
+	})
+	if finished && done != nil && err == nil {
+		err = errors.New("ended before its work was done")
+	}
 	if !finished { // it goes on, as a service does
 		_ = command.Process.Signal(syscall.SIGTERM) // it may have ended meanwhile; then Wait says how
 		if stopped := <-ended; err == nil {
@@ -92,20 +122,17 @@ func Run(command *exec.Cmd, done func() (bool, error)) (Usage, error) {
 		return Usage{}, fmt.Errorf("%s: %w\n%s", command.Path, err, said)
 	}
 	state := command.ProcessState
-	return Usage{Wall: wall, Processor: state.UserTime() + state.SystemTime(), PeakRSS: peak(state)}, nil
+	return Usage{Wall: wall, Processor: state.UserTime() + state.SystemTime(), PeakRSS: peak}, nil
 }
 
 // await returns when the command has ended, when it is done or when nobody can tell.
 func await(ended <-chan error, done func() (bool, error)) (finished bool, err error) {
-	if done == nil {
-		return true, <-ended
-	}
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		select {
 		case err := <-ended:
-			return true, fmt.Errorf("ended before its work was done: %w", err)
+			return true, err
 		case <-ticker.C:
 			if reached, err := done(); reached || err != nil {
 				return false, err
@@ -114,15 +141,20 @@ func await(ended <-chan error, done func() (bool, error)) (finished bool, err er
 	}
 }
 
-func peak(state *os.ProcessState) int64 {
-	usage, ok := state.SysUsage().(*syscall.Rusage)
-	if !ok {
+// peakRSS is the greatest memory of a process so far, 0 where the kernel does not tell. What wait4 tells is no use: it
+// counts the parent's memory before exec.
+func peakRSS(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
 		return 0
 	}
-	if runtime.GOOS == "darwin" {
-		return usage.Maxrss
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	number, _, _ := strings.Cut(strings.TrimSpace(after), " ")
+	kib, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return 0
 	}
-	return usage.Maxrss << 10 // Linux counts in KiB
+	return kib << 10
 }
 
 // Comparison of what several did with the same input. The first is Almanac.

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -94,8 +93,6 @@ func TestAnswersOfTheContainersCreationAreLost(t *testing.T) {
 func TestRestoreIsKilled(t *testing.T) {
 	t.Parallel()
 	w, point := filled(t, 120)
-	self, err := os.Executable()
-	w.must(err)
 	for kill := range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var created atomic.Int32
@@ -107,8 +104,8 @@ func TestRestoreIsKilled(t *testing.T) {
 			}
 			return nil
 		})
-		command := exec.CommandContext(ctx, self, "run", "--at", point, "--to", "shop.copy", "--config", w.config)
-		command.Env = append(os.Environ(), asRestorer+"=1")
+		command, err := peer.Role(ctx, "restorer", "run", "--at", point, "--to", "shop.copy", "--config", w.config)
+		w.must(err)
 		var output bytes.Buffer
 		command.Stdout, command.Stderr = &output, &output
 		w.must(command.Start())
@@ -119,7 +116,7 @@ func TestRestoreIsKilled(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}()
-		err := command.Wait()
+		err = command.Wait()
 		cancel()
 		if err == nil || command.ProcessState.Exited() {
 			t.Fatalf("kill %d: got %v, want a killed process: %s", kill, err, output.String())
