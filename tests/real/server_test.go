@@ -12,6 +12,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -20,6 +24,7 @@ type cluster struct {
 	t       *testing.T
 	folder  string
 	brokers []string
+	admin   *kadm.Client
 }
 
 const clusterNodes = "3"
@@ -39,6 +44,12 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c.brokers = strings.Split(strings.TrimSpace(string(text)), ",")
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	c.admin = kadm.NewClient(client)
 	return c
 }
 
@@ -56,6 +67,31 @@ func (c *cluster) kill(ctx context.Context, node int32) {
 	if err := kill(ctx, filepath.Join(c.folder, fmt.Sprintf("node-%d", node))); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// coordinator is the node that keeps a consumer group.
+func (c *cluster) coordinator(ctx context.Context, group string) int32 {
+	c.t.Helper()
+	found := c.admin.FindGroupCoordinators(ctx, group)[group]
+	if found.Err != nil {
+		c.t.Fatal(found.Err)
+	}
+	return found.NodeID
+}
+
+// whole says which partitions lack a replica that is in sync.
+func (c *cluster) whole(ctx context.Context) (missing string, err error) {
+	topics, err := c.admin.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list topics: %w", err)
+	}
+	var lacking []string
+	topics.EachPartition(func(p kadm.PartitionDetail) {
+		if len(p.ISR) < len(p.Replicas) {
+			lacking = append(lacking, fmt.Sprintf("%s/%d", p.Topic, p.Partition))
+		}
+	})
+	return strings.Join(lacking, " "), nil
 }
 
 // kill ends a server of deploy/dev (kill -9) and waits for its end.
@@ -106,6 +142,14 @@ func newAzurite(t *testing.T) *azurite {
 func (a *azurite) start() {
 	a.t.Helper()
 	if err := script("azurite", "start", a.folder); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// put stores a small object, directly.
+func (a *azurite) put(ctx context.Context, in *container.Client, name string) {
+	a.t.Helper()
+	if _, err := in.NewBlockBlobClient(name).UploadBuffer(ctx, []byte(name), nil); err != nil {
 		a.t.Fatal(err)
 	}
 }
