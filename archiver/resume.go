@@ -97,7 +97,7 @@ func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, l
 type logBounds struct{ start, end int64 }
 
 func (a *Archiver) logBounds(ctx context.Context, name string) (bounds map[int32]logBounds, err error) {
-	err = a.retry(ctx, "list offsets", func(ctx context.Context) error {
+	err = a.try(ctx, "list offsets", func(ctx context.Context) error {
 		bounds, err = readLogBounds(ctx, a.reader, name)
 		return err
 	})
