@@ -20,7 +20,7 @@ import (
 const (
 	acceptMost = 8 * time.Minute
 	session    = 6 * time.Second // the least that brokers take by default
-	wellMost   = time.Minute     // until what is written can be restored again, whatever was done
+	wellMost   = 2 * time.Minute // until what is written can be restored again, whatever was done
 	kills      = 6               // of programs
 )
 
@@ -77,7 +77,7 @@ func newTheatre(ctx context.Context, t *testing.T) *theatre {
 	if err := harness.Build(ctx, bin); err != nil {
 		t.Fatal(err)
 	}
-	p.Play = play.New(ctx, t, play.Options{Seed: int64(*seed), Stack: harness.Options{
+	p.Play = play.New(ctx, t, play.Options{Seed: int64(*seed), Patience: wellMost, StopMost: wellMost / 2, Stack: harness.Options{
 		Bin: bin, Partitions: 4, Containers: play.Shop(""), Brokers: p.kafka.brokers,
 		Store: newRemote(p.objects, by, name, prefix),
 		Settings: harness.Settings{
@@ -93,7 +93,7 @@ func newTheatre(ctx context.Context, t *testing.T) *theatre {
 			"service.shutdown_grace":            "30s",
 		},
 	}})
-	p.Hire(50 * time.Millisecond)
+	p.Hire(80 * time.Millisecond)
 	return p
 }
 
