@@ -56,8 +56,12 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 	if err != nil {
 		return err
 	}
+	witnesses, err := a.findWitnesses(ctx, t, waiting, logs)
+	if err != nil {
+		return err
+	}
 	for _, p := range waiting {
-		if err := a.startPartition(ctx, t, p, logs); err != nil {
+		if err := a.startPartition(ctx, t, p, logs, witnesses[p.number]); err != nil {
 			return err
 		}
 	}
@@ -67,26 +71,33 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 const (
 	reasonUUID = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced; " +
 		"put back the one that belongs to it, or archive under another topic name, then clear the halt"
-	reasonGap = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
-	reasonAge = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
+	reasonGap   = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
+	reasonAge   = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
+	reasonOther = "the topic holds another record at the last archived offset than was archived there: it was made anew, or lost its end, and has grown since; " +
+		"archive it under another topic name, then clear the halt"
 )
 
 // startPartition compares the table with the log's bounds. `Start of the log ≤ next ≤ its end` is no gap: what lies
 // before may have aged away after it was archived.
-func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]logBounds) error {
+// Where the last archived record is still in the log, reading begins with it, and the witness says whether it is the one.
+func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]logBounds, witness *archive.Row) error {
 	log, ok := logs[p.number]
 	if !ok {
 		return fmt.Errorf("start %s: the brokers name no such partition", unitOf(t.name, p.number))
 	}
 	next := last(t.snapshot, t.uuid, p.number) + 1
-	p.next, p.first = next, next
+	p.next, p.first, p.witness = next, next, witness
 	switch {
 	case log.end < next:
 		return a.haltPartition(ctx, t, p, reasonAge, fmt.Sprintf("the table holds offsets up to %d, the topic ends at %d", next-1, log.end))
 	case log.start > next:
 		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.start-1))
 	}
-	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(next)}})
+	from := next
+	if witness != nil {
+		from = next - 1
+	}
+	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(from)}})
 	p.phase, p.halt = reading, nil
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(0)
 	a.log.Info("reading topic partition", slog.String("topic", t.name), slog.Int("partition", int(p.number)), slog.Int64("offset", next))
@@ -136,7 +147,7 @@ func (a *Archiver) restart(t *topic, p *partition) {
 	if p.buffered() {
 		a.buffer.drop(func(g group, number int32) bool { return g.topic == t.index && number == p.number })
 	}
-	p.next, p.first, p.phase = 0, 0, starting
+	p.next, p.first, p.witness, p.phase = 0, 0, nil, starting
 }
 
 // fetchError takes what the reader says of a partition. Errors that end the program are returned.

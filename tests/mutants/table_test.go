@@ -148,6 +148,22 @@ func table() []mutant {
 			pkg:  "./archiver", test: "TestBufferTakesALargeRow",
 		},
 		{
+			name: "INV-10 a topic made anew halts",
+			why:  "a topic that was made anew and has grown past the archive is read on",
+			file: "archiver/witness.go",
+			old:  "record.Offset != p.next-1 || a.decoder.matches(record, witness)",
+			new:  "true",
+			pkg:  "./tests/e2e/archiver", test: "TestRecreatedTopicThatGrew",
+		},
+		{
+			name: "a compacted record is no other record",
+			why:  "whatever comes first is taken for the record at the last archived offset",
+			file: "archiver/witness.go",
+			old:  "record.Offset != p.next-1 || a",
+			new:  "a",
+			pkg:  "./tests/e2e/archiver", test: "TestNothingAtTheLastOffset",
+		},
+		{
 			name: "INV-10 a gap halts",
 			why:  "records that were never archived are passed over",
 			file: "archiver/resume.go",
