@@ -133,6 +133,7 @@ func (w *world) eventuallyAt(last int64) {
 func TestRecreatedTopicThatGrew(t *testing.T) {
 	for _, test := range lastRecords() {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			test.archive(w)
 			before := len(w.rows())
