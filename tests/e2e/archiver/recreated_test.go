@@ -145,7 +145,14 @@ func TestRecreatedTopicThatGrew(t *testing.T) {
 			}
 			w.send(w.change(1, 0)) // of this partition nothing was archived
 			w.run(w.store)
-			halt := w.waitHalt(0)
+			w.eventually("an end of what is archived", func() bool {
+				halt, err := archive.ReadHalt(t.Context(), w.store, topicName, 0)
+				return err != nil || halt != nil || w.changes().Offsets()[0] != test.at
+			})
+			halt, err := archive.ReadHalt(t.Context(), w.store, topicName, 0)
+			if err != nil || halt == nil {
+				t.Fatalf("got offset %d archived and halt %v, %v want a halt", w.changes().Offsets()[0], halt, err)
+			}
 			want := fmt.Sprintf("offset %d: the table holds %s", test.at, test.text)
 			if !strings.HasPrefix(halt.Evidence, want) || !strings.Contains(halt.Evidence, fmt.Sprintf("1760000000000:%d:0 published at", 100+test.at)) {
 				t.Errorf("got evidence %q want %q and the record of the topic", halt.Evidence, want)
