@@ -116,7 +116,7 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 	if _, err := kafka.Topic(ctx, client, topic); err != nil {
 		return gap, err
 	}
-	logs, err := readLogBounds(ctx, client, topic)
+	logs, err := kafka.Logs(ctx, client, topic)
 	if err != nil {
 		return gap, err
 	}
@@ -124,7 +124,7 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 	if !ok {
 		return gap, &UsageError{fmt.Sprintf("topic %s has no partition %d", topic, partition)}
 	}
-	gap.To = max(gap.To, log.start-1)
+	gap.To = max(gap.To, log.Start-1)
 	identity, err := topicid.Read(ctx, o.Archive, topic)
 	if err != nil {
 		return gap, err

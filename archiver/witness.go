@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -20,10 +21,10 @@ import (
 // record on, and what stands there must be what the table, the *witness*, holds of it (INV-10).
 
 // findWitnesses looks up the last row of every partition whose last archived record is still in the log.
-func (a *Archiver) findWitnesses(ctx context.Context, t *topic, waiting []*partition, logs map[int32]logBounds) (witnesses map[int32]*archive.Row, err error) {
+func (a *Archiver) findWitnesses(ctx context.Context, t *topic, waiting []*partition, logs map[int32]kafka.Log) (witnesses map[int32]*archive.Row, err error) {
 	var numbers []int32
 	for _, p := range waiting {
-		if at, log := last(t.snapshot, t.uuid, p.number), logs[p.number]; at >= 0 && log.start <= at && at < log.end {
+		if at, log := last(t.snapshot, t.uuid, p.number), logs[p.number]; at >= 0 && log.Start <= at && at < log.End {
 			numbers = append(numbers, p.number)
 		}
 	}

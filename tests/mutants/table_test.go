@@ -76,6 +76,14 @@ func table() []mutant {
 			pkg:  "./tests/e2e/kafka", test: "TestOpenTopic",
 		},
 		{
+			name: "nothing is published to a topic made anew",
+			why:  "a reader that takes over publishes to a topic that ends before what it had acknowledged",
+			file: "producer/reader.go",
+			old:  "end <= last {",
+			new:  "false {",
+			pkg:  "./tests/e2e/producer", test: "TestTopicMadeAgain",
+		},
+		{
 			name: "requests that Event Hubs takes",
 			why:  "a request may hold a batch of every partition",
 			file: "internal/kafka/kafka.go",
@@ -167,7 +175,7 @@ func table() []mutant {
 			name: "INV-10 a gap halts",
 			why:  "records that were never archived are passed over",
 			file: "archiver/resume.go",
-			old:  "case log.start > next:",
+			old:  "case log.Start > next:",
 			new:  "case false:",
 			pkg:  "./tests/e2e/archiver", test: "TestGapHalts",
 		},
