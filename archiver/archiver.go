@@ -333,6 +333,11 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
 	for _, record := range records {
+		if p.phase == reading && p.witness != nil {
+			if err := a.hear(ctx, t, p, record); err != nil {
+				return err
+			}
+		}
 		switch {
 		case p.phase != reading:
 			return nil
