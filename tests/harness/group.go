@@ -54,6 +54,24 @@ func (s *Stack) call() {
 	}
 }
 
+// Members are the ids of a consumer group's members; none while partitions move.
+func (s *Stack) Members(ctx context.Context, group string) ([]string, error) {
+	groups, err := s.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = groups.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe group %s: %w", group, err)
+	}
+	var members []string
+	if g := groups[group]; g.State == "Stable" {
+		for _, m := range g.Members {
+			members = append(members, m.MemberID)
+		}
+	}
+	return members, nil
+}
+
 // Bury removes members from stable consumer groups that were silent for two sessions, and returns how many. A broker does
 // that by itself after one; the in-process one forgets to for a member that was killed while it waited for a rebalance:
 // such a ghost would keep its partitions for ever. It is to be called now and then.

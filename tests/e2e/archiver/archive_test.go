@@ -3,6 +3,7 @@ package archiver_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,6 +203,57 @@ func TestUnclearCommit(t *testing.T) {
 			w.check()
 		})
 	}
+}
+
+// TestOutageIsRiddenOut: a store that does not answer for minutes is waited for, and the process says that it is not ready.
+func TestOutageIsRiddenOut(t *testing.T) {
+	w := newWorld(t)
+	var down atomic.Bool
+	store := fault.NewHooked(w.store, func(context.Context, fault.Op) fault.Fault {
+		if down.Load() {
+			return fault.Drop
+		}
+		return fault.None
+	})
+	var waited time.Duration // while it is down; of the archiver's goroutine
+	passed, up := make(chan struct{}), make(chan struct{})
+	var ready atomic.Bool
+	r := w.runWith(archiver.Options{
+		Config: w.config, Archive: store, Producer: store, Log: slog.New(slog.DiscardHandler),
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			if waited += d; waited < 5*time.Minute {
+				return ctx.Err()
+			}
+			close(passed)
+			<-up
+			return ctx.Err()
+		},
+		Report: func(part string, err error) {
+			if part == "archive" {
+				ready.Store(err == nil)
+			}
+		},
+	})
+	w.sendChanges(50)
+	w.waitArchived()
+	down.Store(true)
+	w.sendChanges(50)
+	select {
+	case <-passed:
+	case <-time.After(patience):
+		t.Fatalf("got an end with %v want it to wait for the store", r.stop())
+	}
+	if ready.Load() {
+		t.Error("got ready want not ready while the store does not answer")
+	}
+	down.Store(false)
+	close(up)
+	w.waitArchived()
+	w.eventually("it is ready again", ready.Load)
+	if err := r.stop(); err != nil {
+		t.Errorf("got %v want a clean end", err)
+	}
+	w.check()
 }
 
 // TestStopFlushes: SIGTERM commits what is buffered.
