@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,35 +63,6 @@ func (p *play) harm() {
 	p.Logf("killed %v", killed)
 	p.must(group.Wait())
 	p.stop(compactor)
-}
-
-// bury does what a real broker does by itself, see harness.Stack.Bury, until the function that it returns is called.
-func (p *play) bury() (end func()) {
-	ctx, cancel := context.WithCancel(p.ctx)
-	var group errgroup.Group
-	group.Go(func() error {
-		ticker := time.NewTicker(session / 4)
-		defer ticker.Stop()
-		for buried := 0; ; {
-			select {
-			case <-ctx.Done():
-				p.Logf("buried %d members that the broker forgot", buried)
-				return nil
-			case <-ticker.C:
-			}
-			n, err := p.stack.Bury(ctx, session)
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			buried += n
-		}
-	})
-	return sync.OnceFunc(func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			p.Error(err)
-		}
-	})
 }
 
 // pause lets the programs work.

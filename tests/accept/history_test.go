@@ -25,15 +25,12 @@ func TestHistory(t *testing.T) {
 			p := newPlay(t, ctx, test.topic)
 			p.writeCorpus()
 			p.spawn()
-			end := p.bury()
-			defer end()
 			p.perform(func() {
 				p.firstPoints()
 				p.harm()
 				p.writeCorpus() // a failover may have undone some of it
 			})
 			p.quiesce()
-			end()
 			p.snapshot()
 			ledger, lineages := p.judge()
 			p.moments(ledger, lineages)

@@ -47,7 +47,7 @@ type Stack struct {
 	options   Options
 	ledger    *os.File
 	client    *kgo.Client
-	roll      roll
+	groups    *Groups
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -124,7 +124,9 @@ func (s *Stack) openKafka() (err error) {
 	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
 		return err
 	}
-	s.call()
+	if s.groups, err = TendGroups(s.Kafka); err != nil {
+		return err
+	}
 	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers()...)); err != nil {
 		return err
 	}
@@ -140,6 +142,9 @@ func (s *Stack) Close() error {
 	var errs []error
 	if s.admin != nil {
 		s.admin.Close()
+	}
+	if s.groups != nil {
+		s.groups.Close()
 	}
 	if s.Kafka != nil {
 		s.Kafka.Close()
