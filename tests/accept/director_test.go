@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -101,35 +100,6 @@ func (p *director) harm() {
 	p.Logf("killed %v", killed)
 	p.Must(group.Wait())
 	p.Stop(compactor)
-}
-
-// bury does what a real broker does by itself, see harness.Stack.Bury, until the function that it returns is called.
-func (p *director) bury() (end func()) {
-	ctx, cancel := context.WithCancel(p.Ctx)
-	var group errgroup.Group
-	group.Go(func() error {
-		ticker := time.NewTicker(session / 4)
-		defer ticker.Stop()
-		for buried := 0; ; {
-			select {
-			case <-ctx.Done():
-				p.Logf("buried %d members that the broker forgot", buried)
-				return nil
-			case <-ticker.C:
-			}
-			n, err := p.Stack.Bury(ctx, session)
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			buried += n
-		}
-	})
-	return sync.OnceFunc(func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			p.Error(err)
-		}
-	})
 }
 
 // anyRange is a range in which something was written.
