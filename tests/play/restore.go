@@ -93,7 +93,7 @@ func (p *Play) ask(into any, program string, args ...string) error {
 	return nil
 }
 
-// tell is ask of a program that must succeed.
+// Tell is ask of a program that must succeed.
 func (p *Play) Tell(into any, program string, args ...string) {
 	p.Helper()
 	p.Must(p.ask(into, program, args...))
