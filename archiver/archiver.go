@@ -110,6 +110,9 @@ func (a *Archiver) Run(ctx context.Context) error {
 	defer a.refuse(nil)
 	defer a.close()
 	if err := a.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was stopped before there was anything to finish
+		}
 		return err
 	}
 	work, cancel := a.withGrace(ctx)
