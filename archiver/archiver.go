@@ -110,6 +110,9 @@ func (a *Archiver) Run(ctx context.Context) error {
 	defer a.refuse(nil)
 	defer a.close()
 	if err := a.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was stopped before there was anything to finish
+		}
 		return err
 	}
 	work, cancel := a.withGrace(ctx)
@@ -339,6 +342,11 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
 	for _, record := range records {
+		if p.phase == reading && p.witness != nil {
+			if err := a.hear(ctx, t, p, record); err != nil {
+				return err
+			}
+		}
 		switch {
 		case p.phase != reading:
 			return nil

@@ -41,9 +41,10 @@ type partition struct {
 	number  int32
 	epoch   int64 // of its assignment
 	phase   phase
-	next    int64 // the offset that comes next
-	first   int64 // the first offset in the buffer; next when there is none
-	suspect int64 // the offset at which a hole was seen once, or -1
+	next    int64        // the offset that comes next
+	first   int64        // the first offset in the buffer; next when there is none
+	suspect int64        // the offset at which a hole was seen once, or -1
+	witness *archive.Row // of the last archived record, until the topic has shown what stands there; or nil
 	halt    *schemas.Halt
 }
 

@@ -22,15 +22,12 @@ func TestHistory(t *testing.T) {
 			p := newDirector(ctx, t, test.topic)
 			p.WriteCorpus()
 			p.Spawn()
-			end := p.bury()
-			defer end()
 			p.Perform(func() {
 				p.FirstPoints()
 				p.harm()
 				p.WriteCorpus() // a failover may have undone some of it
 			})
 			p.Quiesce()
-			end()
 			p.Snapshot()
 			ledger, lineages := p.Judge()
 			p.failedOver(ledger, lineages)

@@ -52,8 +52,8 @@ func (s *Stack) startKafka(topics []string) (err error) {
 	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
 		return err
 	}
-	s.call()
-	return nil
+	s.groups, err = TendGroups(s.Kafka)
+	return err
 }
 
 // Brokers are the addresses of Kafka.
@@ -92,4 +92,22 @@ func (s *Stack) Forget(ctx context.Context, topic string, last map[int32]int64) 
 		return fmt.Errorf("delete records of topic %s: %w", topic, err)
 	}
 	return nil
+}
+
+// Members are the ids of a consumer group's members; none while partitions move.
+func (s *Stack) Members(ctx context.Context, group string) ([]string, error) {
+	groups, err := s.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = groups.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe group %s: %w", group, err)
+	}
+	var members []string
+	if g := groups[group]; g.State == "Stable" {
+		for _, m := range g.Members {
+			members = append(members, m.MemberID)
+		}
+	}
+	return members, nil
 }

@@ -62,7 +62,7 @@ type Stack struct {
 	options   Options
 	ledger    *os.File
 	client    *kgo.Client
-	roll      roll
+	groups    *Groups
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -135,6 +135,9 @@ func (s *Stack) Close() error {
 	var errs []error
 	if s.admin != nil {
 		s.admin.Close()
+	}
+	if s.groups != nil {
+		s.groups.Close()
 	}
 	if s.Kafka != nil {
 		s.Kafka.Close()

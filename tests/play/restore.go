@@ -93,7 +93,7 @@ func (p *Play) ask(into any, program string, args ...string) error {
 	return nil
 }
 
-// tell is ask of a program that must succeed.
+// Tell is ask of a program that must succeed.
 func (p *Play) Tell(into any, program string, args ...string) {
 	p.Helper()
 	p.Must(p.ask(into, program, args...))
@@ -118,12 +118,12 @@ func (p *Play) read(r *restored) error {
 // drop deletes a target.
 func (p *Play) drop(r *restored) { p.Must(p.Stack.Account.DeleteContainer(p.Ctx, r.target)) }
 
-// RestoreEarly is restoreAny; Moments compares what the point holds then.
-func (p *Play) RestoreEarly() { p.early = append(p.early, p.restoreAny()) }
+// RestoreEarly restores a point, chosen by its place among so many; Moments compares what it holds then.
+func (p *Play) RestoreEarly(choose func(int) int) { p.early = append(p.early, p.restoreEarly(choose)) }
 
-// restoreAny restores a point while everything goes on. The name of one of the newest may cease to fold under our hands,
-// when marks of its second are archived later; then it is refused, and another is taken.
-func (p *Play) restoreAny() *restored {
+// restoreEarly restores a point while everything goes on, chosen by its place among so many. The name of one of the newest
+// may cease to fold under our hands, when marks of its second are archived later; then it is refused, and another is taken.
+func (p *Play) restoreEarly(choose func(int) int) *restored {
 	c := p.Containers[p.Random.IntN(len(p.Containers))]
 	var r *restored
 	p.Until(p.options.Patience, "a point of "+c.Name()+" to restore", func() (string, error) {
@@ -133,7 +133,7 @@ func (p *Play) restoreAny() *restored {
 		}
 		var refusal *refusedError
 		var err error
-		r, err = p.tryRestore(c, "--at", list.Points[p.Random.IntN(len(list.Points))].Name)
+		r, err = p.tryRestore(c, "--at", list.Points[choose(len(list.Points))].Name)
 		if errors.As(err, &refusal) && strings.Contains(refusal.said, "does not fold") {
 			return refusal.said, nil
 		}

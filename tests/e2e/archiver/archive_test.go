@@ -274,6 +274,33 @@ func TestStopFlushes(t *testing.T) {
 	w.check()
 }
 
+// TestStoppedAtTheStart: to be stopped is no failure, however early.
+func TestStoppedAtTheStart(t *testing.T) {
+	w := newWorld(t)
+	w.sendChanges(20)
+	for n := range 8 {
+		reached, stopped := make(chan struct{}), make(chan struct{})
+		r := w.run(fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
+			if op.N != n {
+				return fault.None
+			}
+			close(reached)
+			<-stopped
+			return fault.Drop
+		}))
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			t.Fatalf("after %v still no operation %d of the store", patience, n)
+		}
+		r.cancel()
+		close(stopped)
+		if err := r.wait(); err != nil {
+			t.Errorf("stopped at operation %d of the store: got %v want a clean end", n, err)
+		}
+	}
+}
+
 // polledRecords counts what an archiver was given.
 type polledRecords struct{ n atomic.Int64 }
 

@@ -89,7 +89,8 @@ func TestAnswersOfTheContainersCreationAreLost(t *testing.T) {
 	sameContents(t, w.contents("copy"), w.contents("products"))
 }
 
-// A restore that is killed, again and again, goes on with the same command.
+// A restore that is killed, again and again, goes on with the same command. The thirtieth creation of each life waits for
+// the end of the process and is done after it; those behind it wait too, and are lost.
 func TestRestoreIsKilled(t *testing.T) {
 	t.Parallel()
 	w, point := filled(t, 120)
@@ -98,9 +99,16 @@ func TestRestoreIsKilled(t *testing.T) {
 		var created atomic.Int32
 		reached := make(chan struct{})
 		w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
-			if isCreation(r, "copy") && created.Add(1) == 30 {
+			if !isCreation(r, "copy") {
+				return nil
+			}
+			switch n := created.Add(1); {
+			case n == 30:
 				close(reached)
 				<-ctx.Done() // in flight while the process is killed
+			case n > 30:
+				<-ctx.Done()
+				return &cosmosfake.Fault{Drop: cosmosfake.DropBefore}
 			}
 			return nil
 		})
