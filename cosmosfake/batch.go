@@ -18,7 +18,7 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
 	if text := r.Header.Get("x-ms-cosmos-batch-atomic"); !isTrue(r, "x-ms-cosmos-batch-atomic") {
 		return notHere("batches with x-ms-cosmos-batch-atomic: " + strconv.Quote(text))
 	}
-	pk, epk, e := readKey(r, c.key)
+	pk, epk, e := readKey(r, c)
 	if e != nil {
 		return e
 	}
@@ -30,9 +30,9 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
 	if e != nil {
 		return e
 	}
-	t := s.begin(c, c.partition(epk))
-	if t == nil {
-		return ownerNotFound()
+	t, e := s.begin(c, epk, priorityOf(r))
+	if e != nil {
+		return e
 	}
 	results := make([]result, len(ops))
 	var charge float64
@@ -48,6 +48,7 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
 		results[i] = res
 		charge += res.charge
 	}
+	t.spend(charge)
 	at, e := t.commit()
 	if e != nil {
 		return e

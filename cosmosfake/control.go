@@ -29,8 +29,9 @@ func (s *Server) Ranges(database, container string) ([]RangeState, error) {
 	if e != nil {
 		return nil, fmt.Errorf("list ranges of %s.%s: %w", database, container, e)
 	}
-	states := make([]RangeState, len(c.partitions))
-	for i, p := range c.partitions {
+	partitions := c.partitions()
+	states := make([]RangeState, len(partitions))
+	for i, p := range partitions {
 		p.mu.Lock()
 		states[i] = p.state()
 		p.mu.Unlock()
@@ -100,17 +101,17 @@ func (s *Server) control(verb string, r Range, n int64, do func(*container, *par
 	if e != nil {
 		return RangeState{}, wrap(e)
 	}
+	if n < 0 {
+		return RangeState{}, wrap(fmt.Errorf("%d LSNs: want 0 or more", n))
+	}
 	p := c.rangeByID(r.ID)
 	if p == nil {
 		return RangeState{}, wrap(rangeGone(r.ID))
 	}
-	if n < 0 {
-		return RangeState{}, wrap(fmt.Errorf("%d LSNs: want 0 or more", n))
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return RangeState{}, wrap(notFound())
+		return RangeState{}, wrap(rangeGone(r.ID))
 	}
 	if err := do(c, p); err != nil {
 		return RangeState{}, wrap(err)

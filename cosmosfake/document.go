@@ -26,6 +26,7 @@ type version struct {
 	ts    int64 // seconds since 1970
 	etag  uint64
 	rid   uint64
+	ttl   int32 // its own time to live in seconds, -1 for ever; 0 has none
 }
 
 func (v *version) pk() string { return v.key[:v.pkLen] }
@@ -77,6 +78,7 @@ type document struct {
 	pk   []byte // canonical partition key
 	id   []byte
 	hash string // for the ledger; empty without one
+	ttl  int32
 }
 
 // parseDocument checks a document of a request. raw may be kept by the result.
@@ -96,6 +98,9 @@ func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document
 	}
 	key := append(append(make([]byte, 0, len(scan.Key)+len(scan.ID)), scan.Key...), scan.ID...)
 	d := document{body: body, key: key, pk: key[:len(scan.Key)], id: key[len(scan.Key):]}
+	if scan.TTL.Set && scan.TTL.Seconds >= -1 {
+		d.ttl = scan.TTL.Seconds
+	}
 	if s.ledger.wanted() {
 		d.hash = digest(body)
 	}

@@ -81,12 +81,12 @@ func checkMatch(want, etag string) *Error {
 }
 
 // readKey reads the partition key that every request on items carries.
-func readKey(r *http.Request, def schemas.KeyDefinition) (canonical string, epk []byte, _ *Error) {
+func readKey(r *http.Request, c *container) (canonical string, epk []byte, _ *Error) {
 	text := r.Header.Get("x-ms-documentdb-partitionkey")
 	if text == "" {
 		return "", nil, &Error{Status: 400, Substatus: 1001, Code: "BadRequest", Message: "PartitionKey extracted from document doesn't match the one specified in the header: the header x-ms-documentdb-partitionkey is missing. A missing key property is [{}]."}
 	}
-	canonical, epk, err := def.ParsePartitionKey([]byte(text))
+	canonical, epk, err := c.hashing.parse(c.key, []byte(text))
 	if err != nil {
 		return "", nil, badRequest("Partition key %s is invalid: %v.", text, err)
 	}
@@ -123,7 +123,7 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) *Error {
 	switch r.Method {
 	case http.MethodGet, http.MethodDelete:
-		pk, epk, e := readKey(r, c.key)
+		pk, epk, e := readKey(r, c)
 		if e != nil {
 			return e
 		}
@@ -136,7 +136,7 @@ func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) 
 		} else {
 			op.ifMatch = ""
 		}
-		return s.runOne(a, r, c, c.partition(epk), &op)
+		return s.runOne(a, r, c, epk, &op)
 	case http.MethodPut:
 		return s.writeItem(a, r, c, verbReplace, id)
 	case http.MethodPatch:
@@ -147,7 +147,7 @@ func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) 
 
 // writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
 func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id string) *Error {
-	pk, epk, e := readKey(r, c.key)
+	pk, epk, e := readKey(r, c)
 	if e != nil {
 		return e
 	}
@@ -167,21 +167,22 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 		return badRequest("The id %q in the body is not the item's, %q.", doc.id, id)
 	}
 	op := operation{verb: v, doc: doc, key: doc.key, ifMatch: r.Header.Get("If-Match")}
-	return s.runOne(a, r, c, c.partition(epk), &op)
+	return s.runOne(a, r, c, epk, &op)
 }
 
 // runOne does one operation in a transaction of its own and answers.
-func (s *Server) runOne(a *answer, r *http.Request, c *container, p *partition, op *operation) *Error {
-	t := s.begin(c, p)
-	if t == nil {
-		return ownerNotFound()
+func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op *operation) *Error {
+	t, e := s.begin(c, epk, priorityOf(r))
+	if e != nil {
+		return e
 	}
 	res, e := t.do(op)
 	if e != nil {
-		a.position(p.position())
+		a.position(t.p.position())
 		t.abort()
 		return e
 	}
+	t.spend(res.charge)
 	at, e := t.commit()
 	if e != nil {
 		return e

@@ -37,6 +37,20 @@ type Options struct {
 	Clock func() time.Time
 	// Ledger receives one write per transaction, whole JSON lines. Default none.
 	Ledger io.Writer
+	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
+	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
+	Retention time.Duration
+	// Deletion is the shape of deletions in that feed.
+	Deletion DeletionShape
+	// Throughput in RU/s is what each container has, shared evenly by its physical ranges; what is beyond is refused
+	// with 429. Default 0: there is no limit, and offers are only remembered.
+	Throughput float64
+	// SplitBytes is the size of a physical range, in bytes of live documents, from which on it is split by itself.
+	// Default 0: never.
+	SplitBytes int64
+	// PurgeEvery is how often documents whose time to live is over are removed for good; they are not seen from the
+	// moment on in which it is over. Default 0: by Purge only.
+	PurgeEvery time.Duration
 	// Hook is asked about every request, see SetHook. Default none.
 	Hook Hook
 }
@@ -55,6 +69,7 @@ type Server struct {
 	ledger ledger
 	hook   atomic.Pointer[Hook]
 	etags  atomic.Uint64
+	merged atomic.Bool // some ranges of the account, once
 
 	mu        sync.RWMutex
 	databases map[string]*database
@@ -122,6 +137,9 @@ func (s *Server) serve() {
 		// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
 		_ = s.http.ServeTLS(s.listener, "", "")
 	}()
+	if s.options.PurgeEvery > 0 {
+		go s.purgeAll(s.options.PurgeEvery)
+	}
 }
 
 // URL is the account's endpoint, such as "https://127.0.0.1:40123/". A server that listens on all addresses names

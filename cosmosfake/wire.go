@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Error is a refusal as the service words it: status, substatus and a body {"code", "message"}.
@@ -14,6 +15,8 @@ type Error struct {
 	Substatus int
 	Code      string
 	Message   string
+	// RetryAfter is told to clients that came too often.
+	RetryAfter time.Duration
 }
 
 // Error makes a refusal usable where the Go methods return it.
@@ -105,6 +108,9 @@ func (a *answer) send(status int, body []byte) {
 func (a *answer) refuse(e *Error) {
 	if e.Substatus != 0 {
 		a.set("x-ms-substatus", strconv.Itoa(e.Substatus))
+	}
+	if e.RetryAfter > 0 {
+		a.set("x-ms-retry-after-ms", strconv.FormatInt(max(1, e.RetryAfter.Milliseconds()), 10))
 	}
 	a.charge(1)
 	body, err := json.Marshal(struct {
