@@ -166,9 +166,9 @@ func TestTimeToLive(t *testing.T) {
 	c := rest{t, s}
 	c.must(201, "POST", "/dbs", `{"id":"shop"}`)
 	c.must(201, "POST", "/dbs/shop/colls", `{"id":"orders","partitionKey":{"paths":["/pk"]},"defaultTtl":10}`)
-	c.upsert(`["a"]`, `{"id":"default","pk":"a"}`)            // 2
-	c.upsert(`["a"]`, `{"id":"longer","pk":"a","ttl":20}`)    // 3
-	c.upsert(`["a"]`, `{"id":"forever","pk":"a","ttl":-1}`)   // 4
+	c.upsert(`["a"]`, `{"id":"default","pk":"a"}`)             // 2
+	c.upsert(`["a"]`, `{"id":"longer","pk":"a","ttl":20}`)     // 3
+	c.upsert(`["a"]`, `{"id":"forever","pk":"a","ttl":-1}`)    // 4
 	c.upsert(`["a"]`, `{"id":"default again","pk":"a","n":1}`) // 5
 	clock.move(10 * time.Second)
 	c.must(404, "GET", docs+"/default", "", pkH, `["a"]`)
