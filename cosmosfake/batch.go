@@ -173,6 +173,13 @@ func (s *Server) parseOperation(c *container, scan *schemas.Document, pk string,
 		}
 		op.key = append([]byte(pk), *id...)
 		return op, nil
+	case verbPatch:
+		if id == nil || body == nil {
+			return op, badRequest("The Patch of the batch has no id or no resourceBody.")
+		}
+		p, e := parsePatch(body, c)
+		op.key, op.patch = append([]byte(pk), *id...), p
+		return op, e
 	case verbCreate, verbUpsert, verbReplace:
 	default:
 		return op, notHere("the batch operation " + strconv.Quote(string(op.verb)))

@@ -26,9 +26,12 @@ type container struct {
 	key        schemas.KeyDefinition
 	partitions []*partition
 
-	body []byte // the user's definition without system properties
-	etag string
-	ts   int64
+	body    []byte // the user's definition without system properties
+	etag    string
+	ts      int64
+	scripts map[string]map[string]*script // by type and id
+	rids    uint64                        // of scripts
+	unique  []uniqueKey                   // never changes
 }
 
 // container finds one by name.
@@ -104,10 +107,16 @@ func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
 		e   *Error
 	)
 	switch {
+	case p.feed && isQuery(r):
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return s.queryResources(a, r, out)
+		}
 	case p.feed && r.Method == http.MethodPost:
 		out, e = s.createContainer(r, p.names[0])
 	case p.feed && r.Method == http.MethodGet:
-		out, e = s.listContainers(p.names[0])
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return a.page(r, out)
+		}
 	case !p.feed && r.Method == http.MethodGet:
 		out, e = s.readContainer(p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodPut:
@@ -184,6 +193,14 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	if e != nil {
 		return reply{}, e
 	}
+	content, e := askedThroughput(r)
+	if e != nil {
+		return reply{}, e
+	}
+	unique, e := parseUniqueKeys(body)
+	if e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[databaseID]
@@ -195,6 +212,7 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	}
 	now := s.clock.now()
 	c := &container{name: d.id + "." + id, id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c.unique = unique
 	d.made++
 	// The top bit of the second half tells containers from users (resource ids of the service).
 	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
@@ -207,6 +225,10 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		return reply{}, e
 	}
 	d.containers[id] = c
+	if content == nil && s.offers[d.rid] == nil {
+		content = defaultThroughput()
+	}
+	s.offer(c.rid, c.self, content, now)
 	return reply{status: 201, etag: c.etag, body: c.json()}, nil
 }
 
@@ -233,6 +255,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
 		return reply{}, e
 	}
+	if e := checkUniqueKeys(c, body); e != nil {
+		return reply{}, e
+	}
 	now := s.clock.now()
 	c.body, c.ts, c.etag = body, now.Unix(), s.resourceETag(now.Unix())
 	return reply{status: 200, etag: c.etag, body: c.json()}, nil
@@ -252,6 +277,7 @@ func (s *Server) dropContainer(d *database, c *container) *Error {
 		p.closed = true
 	}
 	delete(d.containers, c.id)
+	delete(s.offers, c.rid)
 	return nil
 }
 

@@ -32,6 +32,13 @@ type Options struct {
 	// Ranges is the number of physical ranges of a container that is created without the header
 	// "x-ms-cosmosfake-ranges". Default 1.
 	Ranges int
+	// ComputeAddr is host:port of the account's second gateway, which takes every id in a path as it was escaped; the
+	// first one, like the service's, cannot reach items whose ids end with blanks or hold some characters. Default none.
+	ComputeAddr string
+	// Region is the name of the account's region. Default DefaultRegion.
+	Region string
+	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
+	Consistency string
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
@@ -47,6 +54,7 @@ type Server struct {
 	key      []byte
 	ca       *authority
 	listener net.Listener
+	compute  net.Listener // nil without one
 	http     *http.Server
 	client   *http.Client
 	done     chan struct{}
@@ -58,7 +66,9 @@ type Server struct {
 
 	mu        sync.RWMutex
 	databases map[string]*database
+	offers    map[string]*offer // by the resource id of their database or container
 	rids      uint32
+	offered   uint32
 }
 
 // New starts a server. Close it when done.
@@ -68,6 +78,12 @@ func New(options Options) (*Server, error) {
 	}
 	if options.Key == "" {
 		options.Key = DefaultKey
+	}
+	if options.Region == "" {
+		options.Region = DefaultRegion
+	}
+	if options.Consistency == "" {
+		options.Consistency = DefaultConsistency
 	}
 	if options.Ranges == 0 {
 		options.Ranges = 1
@@ -94,7 +110,12 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
 		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
-		databases: make(map[string]*database),
+		databases: make(map[string]*database), offers: make(map[string]*offer),
+	}
+	if options.ComputeAddr != "" {
+		if s.compute, err = net.Listen("tcp", options.ComputeAddr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
+		}
 	}
 	s.SetHook(options.Hook)
 	s.serve()
@@ -108,6 +129,7 @@ func (s *Server) serve() {
 		// Clients that go away in the middle of a handshake are no news to a test.
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 30 * time.Second,
+		BaseContext:       s.baseContext,
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
@@ -117,17 +139,33 @@ func (s *Server) serve() {
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
 	}}
+	var listening sync.WaitGroup
+	for _, listener := range []net.Listener{s.listener, s.compute} {
+		if listener != nil {
+			// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
+			listening.Go(func() { _ = s.http.ServeTLS(listener, "", "") })
+		}
+	}
 	go func() {
 		defer close(s.done)
-		// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
-		_ = s.http.ServeTLS(s.listener, "", "")
+		listening.Wait()
 	}()
 }
 
 // URL is the account's endpoint, such as "https://127.0.0.1:40123/". A server that listens on all addresses names
 // the local one.
-func (s *Server) URL() string {
-	addr := s.listener.Addr().(*net.TCPAddr)
+func (s *Server) URL() string { return urlOf(s.listener) }
+
+// ComputeURL is the endpoint of the second gateway; "" without one.
+func (s *Server) ComputeURL() string {
+	if s.compute == nil {
+		return ""
+	}
+	return urlOf(s.compute)
+}
+
+func urlOf(listener net.Listener) string {
+	addr := listener.Addr().(*net.TCPAddr)
 	host := addr.IP.String()
 	if addr.IP.IsUnspecified() {
 		host = "127.0.0.1"
