@@ -181,11 +181,18 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 
 // runOne does one operation in a transaction of its own and answers.
 func (s *Server) runOne(a *answer, r *http.Request, c *container, p *partition, op *operation) *Error {
+	var e *Error
 	t := s.begin(c, p)
 	if t == nil {
 		return ownerNotFound()
 	}
-	res, e := t.do(op)
+	var res result
+	if op.verb == verbRead {
+		e = checkSession(r, p.position())
+	}
+	if e == nil {
+		res, e = t.do(op)
+	}
 	if e != nil {
 		a.position(p.position())
 		t.abort()

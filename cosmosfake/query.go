@@ -146,9 +146,9 @@ func scopeOf(r *http.Request, c *container, q *sql.Statement) (scope, *Error) {
 
 // notServable refuses what a client has to put together from the answers of all ranges; it gets the plan for that.
 func notServable(q *sql.Statement) *Error {
-	e := badRequest("%s", "The provided cross partition query can not be directly served by the gateway. This is a first chance (internal) exception " +
-		"that all newer clients will know how to handle gracefully. This exception is traced, but unless you see it bubble up as an exception (which " +
-		"only happens on older SDK clients), then you can safely ignore this message. The reason is " + q.Whole() + ".")
+	e := badRequest("%s", "The provided cross partition query can not be directly served by the gateway. This is a first chance (internal) exception "+
+		"that all newer clients will know how to handle gracefully. This exception is traced, but unless you see it bubble up as an exception (which "+
+		"only happens on older SDK clients), then you can safely ignore this message. The reason is "+q.Whole()+".")
 	e.Substatus = 1004
 	if plan, err := queryPlan(q); err == nil {
 		e.Info = string(plan)
