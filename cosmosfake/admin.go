@@ -28,6 +28,13 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		a.refuse(&Error{Status: 401, Code: "Unauthorized", Message: "The header " + adminHeader + " does not hold the account's key."})
 		return
 	}
+	switch r.URL.Path {
+	case adminPrefix + "dump", adminPrefix + "load":
+		if e := s.serveLines(a, r); e != nil {
+			a.refuse(e)
+		}
+		return
+	}
 	state, err := s.admin(r)
 	if err != nil {
 		refusal := badRequest("%v", err)
@@ -65,6 +72,6 @@ func (s *Server) admin(r *http.Request) (RangeState, error) {
 	case "clear-lag":
 		return s.ClearLag(q.Range)
 	default:
-		return RangeState{}, badRequest("The admin endpoint knows failover, bump, lag and clear-lag, not %q.", verb)
+		return RangeState{}, badRequest("The admin endpoint knows failover, bump, lag, clear-lag, dump and load, not %q.", verb)
 	}
 }

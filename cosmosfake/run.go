@@ -15,13 +15,14 @@ type RunOptions struct {
 	Key         string
 	Ranges      int
 	Region      string
+	Dir         string // data directory
 	Consistency string
 	Ledger      string // file to append the ledger to
 }
 
 // Run serves until ctx ends. It prints the endpoint to out once it listens.
 func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
-	options := Options{Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges}
+	options := Options{Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges}
 	if o.Ledger != "" {
 		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {

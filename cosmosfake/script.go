@@ -130,14 +130,19 @@ func (s *Server) createScript(r *http.Request, c *container, kind string) (reply
 	c.rids++
 	now := s.clock.now()
 	one := &script{id: id, number: c.rids, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c.keep(kind, one)
+	return reply{status: 201, etag: one.etag, body: c.scriptJSON(kind, one)}, nil
+}
+
+// keep adds a script.
+func (c *container) keep(kind string, one *script) {
 	if c.scripts == nil {
 		c.scripts = make(map[string]map[string]*script)
 	}
 	if c.scripts[kind] == nil {
 		c.scripts[kind] = make(map[string]*script)
 	}
-	c.scripts[kind][id] = one
-	return reply{status: 201, etag: one.etag, body: c.scriptJSON(kind, one)}, nil
+	c.scripts[kind][one.id] = one
 }
 
 func (s *Server) replaceScript(r *http.Request, c *container, kind, id string) (reply, *Error) {

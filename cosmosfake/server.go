@@ -39,6 +39,9 @@ type Options struct {
 	Region string
 	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
 	Consistency string
+	// Dir is a folder that the account is saved to by Close and read from at start; it is made if it is not there.
+	// Default none: the account is forgotten.
+	Dir string
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
@@ -117,6 +120,11 @@ func New(options Options) (*Server, error) {
 			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
 		}
 	}
+	if options.Dir != "" {
+		if err := s.restore(); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
+		}
+	}
 	s.SetHook(options.Hook)
 	s.serve()
 	return s, nil
@@ -182,11 +190,25 @@ func (s *Server) CAPEM() []byte { return append([]byte(nil), s.ca.pem...) }
 // Client trusts the server's certificate. All callers share it.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
+func (s *Server) closeListeners() error {
+	err := s.listener.Close()
+	if s.compute != nil {
+		err = errors.Join(err, s.compute.Close())
+	}
+	return err
+}
+
+// Close ends all connections and waits for the listener to end. Requests in flight are cut off. With a data directory
+// it saves the account; what a request does that is still being handled may be missing there.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
 	s.client.CloseIdleConnections()
+	if s.options.Dir != "" {
+		if err := s.save(); err != nil {
+			return fmt.Errorf("close cosmosfake: %w", err)
+		}
+	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}
