@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// DefaultRegion and DefaultConsistency are those of Microsoft's emulator.
-	DefaultRegion      = "South Central US"
+	// DefaultRegion is that of Microsoft's emulator.
+	DefaultRegion = "South Central US"
+	// DefaultConsistency is that of Microsoft's emulator.
 	DefaultConsistency = "Strong"
 )
 
@@ -120,11 +121,11 @@ func (s *Server) serveDatabase(a *answer, r *http.Request, p path) *Error {
 	case !p.feed && r.Method == http.MethodGet:
 		out, e = s.readDatabase(p.names[0])
 	case !p.feed && r.Method == http.MethodDelete:
-		out, e = s.deleteDatabase(p.names[0])
+		out, e = s.deleteDatabase(r, p.names[0])
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 func (s *Server) listDatabases() reply {
@@ -174,12 +175,15 @@ func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 	return reply{status: 201, etag: d.etag, body: d.json()}, nil
 }
 
-func (s *Server) deleteDatabase(id string) (reply, *Error) {
+func (s *Server) deleteDatabase(r *http.Request, id string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[id]
 	if !ok {
 		return reply{}, notFound()
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), d.etag); e != nil {
+		return reply{}, e
 	}
 	for _, c := range sorted(d.containers) {
 		if e := s.dropContainer(d, c); e != nil {
@@ -243,6 +247,14 @@ func (a *answer) reply(out reply, e *Error) *Error {
 	a.charge(1)
 	a.send(out.status, out.body)
 	return nil
+}
+
+// unless makes the answer to a read 304 for a client that has this very version.
+func (out reply) unless(r *http.Request) reply {
+	if r.Method == http.MethodGet && out.etag != "" && r.Header.Get("If-None-Match") == out.etag {
+		return reply{status: http.StatusNotModified, etag: out.etag}
+	}
+	return out
 }
 
 // listReply answers with all resources of a type.

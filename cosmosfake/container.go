@@ -20,6 +20,7 @@ const rangesHeader = "x-ms-cosmosfake-ranges"
 // the server's lock, the rest never changes.
 type container struct {
 	name       string // database.container
+	path       string // dbs/{database}/colls/{container}
 	id, rid    string
 	ridBytes   []byte
 	self       string
@@ -33,6 +34,8 @@ type container struct {
 	rids    uint64                        // of scripts
 	unique  []uniqueKey                   // never changes
 }
+
+func pathOf(database, container string) string { return "dbs/" + database + "/colls/" + container }
 
 // container finds one by name.
 func (s *Server) container(databaseID, containerID string) (*container, *Error) {
@@ -122,11 +125,11 @@ func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
 	case !p.feed && r.Method == http.MethodPut:
 		out, e = s.replaceContainer(r, p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodDelete:
-		out, e = s.deleteContainer(p.names[0], p.names[1])
+		out, e = s.deleteContainer(r, p.names[0], p.names[1])
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 // locate finds a container and its database. The caller holds the server's lock.
@@ -166,11 +169,14 @@ func (s *Server) readContainer(databaseID, containerID string) (reply, *Error) {
 	return reply{status: 200, etag: c.etag, body: c.json()}, nil
 }
 
-func (s *Server) deleteContainer(databaseID, containerID string) (reply, *Error) {
+func (s *Server) deleteContainer(r *http.Request, databaseID, containerID string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, c, e := s.locate(databaseID, containerID)
 	if e != nil {
+		return reply{}, e
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
 		return reply{}, e
 	}
 	return reply{status: http.StatusNoContent}, s.dropContainer(d, c)
@@ -211,7 +217,7 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		return reply{}, conflict()
 	}
 	now := s.clock.now()
-	c := &container{name: d.id + "." + id, id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c := &container{name: d.id + "." + id, path: pathOf(d.id, id), id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
 	c.unique = unique
 	d.made++
 	// The top bit of the second half tells containers from users (resource ids of the service).

@@ -101,6 +101,44 @@ func TestQueryScopes(t *testing.T) {
 	}
 }
 
+// TestScanDuringWrites: what is not written meanwhile is seen exactly once, also in the middle of a transaction.
+func TestScanDuringWrites(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{})
+	c := rest{t, s}
+	c.makeOrders(2)
+	for i := range 4 {
+		var batch []string
+		for j := range 10 {
+			batch = append(batch, fmt.Sprintf(`{"id":"%d.%d","pk":"k%d"}`, i, j, i))
+		}
+		c.must(200, "POST", docs, batchOf(batch...), "x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True", pkH, fmt.Sprintf(`["k%d"]`, i))
+	}
+	seen := make(map[string]int)
+	more := ""
+	for page := 0; page == 0 || more != ""; page++ {
+		got := c.must(200, "POST", docs, queryOf("SELECT VALUE c.id FROM c"), "Content-Type", asQuery, crossPartition, "True",
+			"x-ms-max-item-count", "3", "x-ms-continuation", more)
+		for _, d := range got.page(t).Documents {
+			seen[string(d)]++
+		}
+		more = got.header.Get("x-ms-continuation")
+		for i := range 4 { // the first and the last of every transaction
+			for _, j := range []int{0, 9} {
+				if page < 5 {
+					c.upsert(fmt.Sprintf(`["k%d"]`, i), fmt.Sprintf(`{"id":"%d.%d","pk":"k%d"}`, i, j, i))
+				}
+			}
+		}
+	}
+	for i := range 4 {
+		for j := 1; j < 9; j++ {
+			if id := fmt.Sprintf(`"%d.%d"`, i, j); seen[id] != 1 {
+				t.Errorf("%s was seen %d times, want once", id, seen[id])
+			}
+		}
+	}
+}
+
 func TestQueryRefusals(t *testing.T) {
 	s := startServer(t, cosmosfake.Options{})
 	c := rest{t, s}

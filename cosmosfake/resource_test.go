@@ -147,6 +147,18 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+func TestConditionsOnDefinitions(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{})
+	c := rest{t, s}
+	c.makeOrders(1)
+	for _, path := range []string{coll, "/dbs/shop"} {
+		etag := c.must(200, "GET", path, "").header.Get("etag")
+		c.must(304, "GET", path, "", "If-None-Match", etag)
+		c.must(412, "DELETE", path, "", "If-Match", `"old"`)
+		c.must(204, "DELETE", path, "", "If-Match", etag)
+	}
+}
+
 func TestUniqueKeys(t *testing.T) {
 	s := startServer(t, cosmosfake.Options{})
 	c := rest{t, s}

@@ -94,6 +94,9 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 				Message: "The container " + p.names[1] + " has the resource id " + c.rid + ", not the intended " + want + ".",
 			}
 		}
+		// Clients keep session tokens by these.
+		a.set("x-ms-alt-content-path", c.path)
+		a.set("x-ms-content-path", c.rid)
 		switch {
 		case p.kind == "pkranges":
 			return s.readRanges(a, r, p, c)

@@ -65,7 +65,7 @@ func (s *Server) serveScripts(a *answer, r *http.Request, p path, c *container) 
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 func (s *Server) listScripts(c *container, kind string) reply {

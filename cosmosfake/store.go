@@ -255,7 +255,7 @@ func (in *restoring) container(r *containerRecord) error {
 		return e
 	}
 	c := &container{
-		name: d.id + "." + r.ID, id: r.ID, ridBytes: r.RID, rid: ridText(r.RID), key: key, unique: unique,
+		name: d.id + "." + r.ID, path: pathOf(d.id, r.ID), id: r.ID, ridBytes: r.RID, rid: ridText(r.RID), key: key, unique: unique,
 		body: r.Body, etag: r.ETag, ts: r.TS, rids: r.RIDs,
 	}
 	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"

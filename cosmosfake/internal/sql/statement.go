@@ -9,8 +9,13 @@ import (
 	"github.com/pikami/cosmium/parsers/nosql"
 )
 
-// maxQuery is the service's limit of a query's text (service limits).
-const maxQuery = 512 << 10
+const (
+	// maxQuery is the service's limit of a query's text (service limits).
+	maxQuery = 512 << 10
+	// maxNesting and maxSteps bound the parser's stack and time.
+	maxNesting = 128
+	maxSteps   = 50_000_000
+)
 
 // Parameter is a named value, as a client sends it.
 type Parameter struct {
@@ -108,7 +113,7 @@ func parse(out []string) (stmt parsers.SelectStmt, err error) {
 			err = fmt.Errorf("the query cannot be parsed: %v", r)
 		}
 	}()
-	got, err := nosql.Parse("", []byte("SELECT ("+join(out)+")"))
+	got, err := nosql.Parse("", []byte("SELECT ("+join(out)+")"), nosql.MaxExpressions(maxSteps))
 	if err != nil {
 		return stmt, fmt.Errorf("syntax error, or a construct that cosmosfake does not implement: %w", err)
 	}
