@@ -61,6 +61,13 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		a.refuse(&Error{Status: 401, Code: "Unauthorized", Message: "The header " + adminHeader + " does not hold the account's key."})
 		return
 	}
+	switch r.URL.Path {
+	case adminPrefix + "dump", adminPrefix + "load":
+		if e := s.serveLines(a, r); e != nil {
+			a.refuse(e)
+		}
+		return
+	}
 	state, err := s.admin(r)
 	if err != nil {
 		refusal := badRequest("%v", err)

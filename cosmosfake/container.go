@@ -20,6 +20,7 @@ const rangesHeader = "x-ms-cosmosfake-ranges"
 // the server's lock, the rest never changes or guards itself.
 type container struct {
 	name     string // database.container
+	path     string // dbs/{database}/colls/{container}
 	id, rid  string
 	ridBytes []byte
 	self     string
@@ -30,10 +31,15 @@ type container struct {
 	// throughput is its limit.
 	throughput throughput
 
-	body []byte // the user's definition without system properties
-	etag string
-	ts   int64
+	body    []byte // the user's definition without system properties
+	etag    string
+	ts      int64
+	scripts map[string]map[string]*script // by type and id
+	rids    uint64                        // of scripts
+	unique  []uniqueKey                   // never changes
 }
+
+func pathOf(database, container string) string { return "dbs/" + database + "/colls/" + container }
 
 // container finds one by name.
 func (s *Server) container(databaseID, containerID string) (*container, *Error) {
@@ -83,20 +89,26 @@ func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
 		e   *Error
 	)
 	switch {
+	case p.feed && isQuery(r):
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return s.queryResources(a, r, out)
+		}
 	case p.feed && r.Method == http.MethodPost:
 		out, e = s.createContainer(r, p.names[0])
 	case p.feed && r.Method == http.MethodGet:
-		out, e = s.listContainers(p.names[0])
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return a.page(r, out)
+		}
 	case !p.feed && r.Method == http.MethodGet:
 		out, e = s.readContainer(p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodPut:
 		out, e = s.replaceContainer(r, p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodDelete:
-		out, e = s.deleteContainer(p.names[0], p.names[1])
+		out, e = s.deleteContainer(r, p.names[0], p.names[1])
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 // locate finds a container and its database. The caller holds the server's lock.
@@ -136,11 +148,14 @@ func (s *Server) readContainer(databaseID, containerID string) (reply, *Error) {
 	return reply{status: 200, etag: c.etag, body: c.json()}, nil
 }
 
-func (s *Server) deleteContainer(databaseID, containerID string) (reply, *Error) {
+func (s *Server) deleteContainer(r *http.Request, databaseID, containerID string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, c, e := s.locate(databaseID, containerID)
 	if e != nil {
+		return reply{}, e
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
 		return reply{}, e
 	}
 	return reply{status: http.StatusNoContent}, s.dropContainer(d, c)
@@ -163,6 +178,14 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	if e != nil {
 		return reply{}, e
 	}
+	content, e := askedThroughput(r)
+	if e != nil {
+		return reply{}, e
+	}
+	unique, e := parseUniqueKeys(body)
+	if e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[databaseID]
@@ -173,14 +196,15 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		return reply{}, conflict()
 	}
 	now := s.clock.now()
-	c := &container{name: d.id + "." + id, id: id, key: key, hashing: version, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c := &container{name: d.id + "." + id, path: pathOf(d.id, id), id: id, key: key, hashing: version, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c.unique = unique
 	d.made++
 	// The top bit of the second half tells containers from users (resource ids of the service).
 	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
 	c.rid = ridText(c.ridBytes)
 	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"
 	c.topology.begin(version.cut(ranges))
-	c.throughput.set(s.options.Throughput)
+	c.throughput.set(s.limit(content))
 	if e := c.ttl.define(body); e != nil {
 		return reply{}, e
 	}
@@ -191,6 +215,10 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		return reply{}, e
 	}
 	d.containers[id] = c
+	if content == nil && s.offers[d.rid] == nil {
+		content = defaultThroughput()
+	}
+	s.offer(c.rid, c.self, content, now)
 	return reply{status: 201, etag: c.etag, body: c.json()}, nil
 }
 
@@ -217,6 +245,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
 		return reply{}, e
 	}
+	if e := checkUniqueKeys(c, body); e != nil {
+		return reply{}, e
+	}
 	if e := c.ttl.define(body); e != nil {
 		return reply{}, e
 	}
@@ -235,6 +266,7 @@ func (s *Server) dropContainer(d *database, c *container) *Error {
 	}
 	c.topology.close()
 	delete(d.containers, c.id)
+	delete(s.offers, c.rid)
 	return nil
 }
 

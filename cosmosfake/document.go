@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -64,6 +63,11 @@ func (v *version) appendSpliced(dst []byte, c *container, lsn int64) []byte {
 	return append(dst, '}')
 }
 
+// spliced is the document as a client sees it.
+func (v *version) spliced(c *container) []byte {
+	return v.appendSpliced(make([]byte, 0, len(v.body)+spliceSize), c, 0)
+}
+
 func appendHex(dst []byte, v uint64, digits int) []byte {
 	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
 		dst = append(dst, "0123456789abcdef"[v>>shift&15])
@@ -113,8 +117,6 @@ func checkID(id string) *Error {
 		return badRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
 	case len(id) > maxID:
 		return badRequest("The id has %d bytes, at most %d are allowed.", len(id), maxID)
-	case strings.ContainsAny(id, `/\?#`):
-		return badRequest("Id contains illegal characters: / \\ ? # are not allowed in %q.", id)
 	}
 	return nil
 }

@@ -78,12 +78,12 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 	if r.Header.Get(wireFormatHeader) != "" {
 		f = wrapped
 	}
-	a.page(c, q, pg, f)
+	a.feedPage(c, q, pg, f)
 	return nil
 }
 
-// page answers with a page of a change feed.
-func (a *answer) page(c *container, q scan, pg page, f form) {
+// feedPage answers with a page of a change feed.
+func (a *answer) feedPage(c *container, q scan, pg page, f form) {
 	n := len(pg.versions) + len(pg.events)
 	a.position(pg.at)
 	a.set("x-ms-item-count", strconv.Itoa(n))

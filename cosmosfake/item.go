@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -16,6 +15,7 @@ type operation struct {
 	key         []byte   // canonical partition key, then the id
 	ifMatch     string
 	ifNoneMatch string
+	patch       *patch // of patch
 }
 
 type verb string
@@ -26,6 +26,7 @@ const (
 	verbReplace verb = "Replace"
 	verbDelete  verb = "Delete"
 	verbRead    verb = "Read"
+	verbPatch   verb = "Patch"
 )
 
 // result is what an operation did.
@@ -38,7 +39,7 @@ type result struct {
 // do applies an operation to the transaction, or returns why not.
 func (t *transaction) do(op *operation) (result, *Error) {
 	before := t.current(op.key)
-	if before == nil && (op.verb == verbReplace || op.verb == verbDelete || op.verb == verbRead) {
+	if before == nil && op.verb != verbCreate && op.verb != verbUpsert {
 		return result{}, notFound()
 	}
 	if before != nil {
@@ -58,6 +59,12 @@ func (t *transaction) do(op *operation) (result, *Error) {
 	case verbDelete:
 		t.delete(before)
 		return result{status: http.StatusNoContent, charge: writeCharge(len(before.body))}, nil
+	case verbPatch:
+		doc, e := t.patched(op.patch, before)
+		if e != nil {
+			return result{}, e
+		}
+		op.doc = doc
 	}
 	name, status := OpReplace, 200
 	switch {
@@ -67,6 +74,9 @@ func (t *transaction) do(op *operation) (result, *Error) {
 		name, status = OpUpsert, 201
 	case op.verb == verbUpsert:
 		name = OpUpsert
+	}
+	if e := t.checkUnique(op.doc, before); e != nil {
+		return result{}, e
 	}
 	v := t.put(name, op.doc, before)
 	return result{status: status, v: v, charge: writeCharge(len(v.body))}, nil
@@ -109,9 +119,8 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 		return methodNotAllowed(r)
 	case isTrue(r, "x-ms-cosmos-is-batch-request"):
 		return s.serveBatch(a, r, c)
-	case isTrue(r, "x-ms-documentdb-isquery"), isTrue(r, "x-ms-cosmos-is-query-plan-request"),
-		strings.HasPrefix(r.Header.Get("Content-Type"), "application/query+json"):
-		return notHere("queries")
+	case isQuery(r):
+		return s.serveQuery(a, r, c)
 	case isTrue(r, "x-ms-documentdb-is-upsert"):
 		return s.writeItem(a, r, c, verbUpsert, "")
 	default:
@@ -140,7 +149,7 @@ func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) 
 	case http.MethodPut:
 		return s.writeItem(a, r, c, verbReplace, id)
 	case http.MethodPatch:
-		return notHere("patch")
+		return s.patchItem(a, r, c, id)
 	}
 	return methodNotAllowed(r)
 }
@@ -176,7 +185,13 @@ func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op
 	if e != nil {
 		return e
 	}
-	res, e := t.do(op)
+	var res result
+	if op.verb == verbRead {
+		e = checkSession(r, t.p.position())
+	}
+	if e == nil {
+		res, e = t.do(op)
+	}
 	if e != nil {
 		a.position(t.p.position())
 		t.abort()

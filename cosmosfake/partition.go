@@ -245,6 +245,13 @@ func (p *partition) feedNow(q *scan) page {
 	return p.feed(q)
 }
 
+// snapshot is feedNow for whoever does not hold the lock.
+func (p *partition) snapshot(q scan) page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.feedNow(&q)
+}
+
 // observe lets collect make a page as of the LSN that a replica shows, and notes what the range reports. Both are of
 // one moment, unless the fault says otherwise.
 func (p *partition) observe(q *scan, collect func(asOf int64, out *page)) page {
@@ -314,6 +321,20 @@ func (s *Server) begin(c *container, epk []byte, level priority) (*transaction, 
 	if p == nil {
 		return nil, ownerNotFound()
 	}
+	return s.enter(c, p, level)
+}
+
+// beginRange is begin by the range's id.
+func (s *Server) beginRange(c *container, id string, level priority) (*transaction, *Error) {
+	p, e := c.lockRange(id)
+	if e != nil {
+		return nil, e
+	}
+	return s.enter(c, p, level)
+}
+
+// enter begins a transaction on a range that is locked, or unlocks it.
+func (s *Server) enter(c *container, p *partition, level priority) (*transaction, *Error) {
 	now := s.clock.now()
 	if e := c.admit(p, now, level); e != nil {
 		p.mu.Unlock()

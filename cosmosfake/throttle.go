@@ -37,6 +37,17 @@ type throughput struct{ bits atomic.Uint64 }
 func (t *throughput) set(ru float64) { t.bits.Store(math.Float64bits(ru)) }
 func (t *throughput) get() float64   { return math.Float64frombits(t.bits.Load()) }
 
+// limit is what a container has by its own offer, or without one; 0 is without limit.
+func (s *Server) limit(content *throughputContent) float64 {
+	switch {
+	case s.options.Throughput == 0 || content == nil:
+		return s.options.Throughput
+	case content.Autoscale != nil:
+		return float64(content.Autoscale.Max)
+	}
+	return float64(content.Throughput)
+}
+
 // meter is what a physical range has left. It is guarded by the range's lock.
 type meter struct {
 	left float64

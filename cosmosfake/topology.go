@@ -43,6 +43,13 @@ func (t *topology) begin(spans []schemas.FeedRange) {
 	t.now.Store(&layout{number: 1, ranges: ranges})
 }
 
+// add puts a range behind the others, of an account that is read back.
+func (t *topology) add(p *partition) {
+	p.since = 1
+	t.next = max(t.next, p.index+1)
+	t.now.Store(&layout{number: 1, ranges: append(slices.Clone(t.now.Load().ranges), p)})
+}
+
 // partitions are the physical ranges in order of the key space.
 func (c *container) partitions() []*partition { return c.topology.now.Load().ranges }
 

@@ -141,7 +141,7 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	pg := p.allVersions(&q)
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
-	a.page(c, q, pg, changes)
+	a.feedPage(c, q, pg, changes)
 	return nil
 }
 

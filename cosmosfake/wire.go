@@ -17,6 +17,8 @@ type Error struct {
 	Message   string
 	// RetryAfter is told to clients that came too often.
 	RetryAfter time.Duration
+	// Info is what the service calls additionalErrorInfo: the plan of a query that the client has to put together.
+	Info string
 }
 
 // Error makes a refusal usable where the Go methods return it.
@@ -116,7 +118,8 @@ func (a *answer) refuse(e *Error) {
 	body, err := json.Marshal(struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
-	}{e.Code, e.Message + "\r\nActivityId: " + a.activity + ", Microsoft.Azure.Documents.Common/2.14.0"})
+		Info    string `json:"additionalErrorInfo,omitempty"`
+	}{e.Code, e.Message + "\r\nActivityId: " + a.activity + ", Microsoft.Azure.Documents.Common/2.14.0", e.Info})
 	if err != nil { // two strings always encode
 		panic(err)
 	}

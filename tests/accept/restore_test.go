@@ -118,9 +118,9 @@ func (p *play) read(r *restored) error {
 // drop deletes a target.
 func (p *play) drop(r *restored) { p.must(p.stack.Account.DeleteContainer(p.ctx, r.target)) }
 
-// restoreAny restores a point while everything goes on. The name of one of the newest may cease to fold under our hands,
-// when marks of its second are archived later; then it is refused, and another is taken.
-func (p *play) restoreAny() *restored {
+// restoreEarly restores a point while everything goes on, chosen by its place among so many. The name of one of the newest
+// may cease to fold under our hands, when marks of its second are archived later; then it is refused, and another is taken.
+func (p *play) restoreEarly(choose func(int) int) *restored {
 	c := p.containers[p.random.IntN(len(p.containers))]
 	var r *restored
 	p.until(30*time.Second, "a point of "+c.Name()+" to restore", func() (string, error) {
@@ -130,7 +130,7 @@ func (p *play) restoreAny() *restored {
 		}
 		var refusal *refusedError
 		var err error
-		r, err = p.tryRestore(c, "--at", list.Points[p.random.IntN(len(list.Points))].Name)
+		r, err = p.tryRestore(c, "--at", list.Points[choose(len(list.Points))].Name)
 		if errors.As(err, &refusal) && strings.Contains(refusal.said, "does not fold") {
 			return refusal.said, nil
 		}

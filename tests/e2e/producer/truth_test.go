@@ -99,9 +99,11 @@ func TestLagMakesNoMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.morePolls(2) // of those that follow, none was under way before the lag
+	w.seeAll()
 	before := w.marks(c)
 	w.fill(c, 10, 2)
 	w.morePolls(50)
+	w.seeAll()
 	if after := w.marks(c); len(after) > len(before)+1 {
 		t.Errorf("got %d marks more from a replica that lags, want none", len(after)-len(before))
 	}
