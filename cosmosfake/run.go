@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // RunOptions of the program. Empty fields are left out or default as in Options.
@@ -18,11 +19,16 @@ type RunOptions struct {
 	Dir         string // data directory
 	Consistency string
 	Ledger      string // file to append the ledger to
+	Retention   time.Duration
+	Throughput  float64
+	SplitBytes  int64
+	PurgeEvery  time.Duration
 }
 
 // Run serves until ctx ends. It prints the endpoint to out once it listens.
 func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
-	options := Options{Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges}
+	options := Options{Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
+		Retention: o.Retention, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery}
 	if o.Ledger != "" {
 		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
