@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -30,11 +31,14 @@ type patchOp struct {
 	From  string          `json:"from"`
 }
 
-// parsePatch reads {"condition", "operations"}.
+// parsePatch reads {"condition", "operations"}, or the operations alone, as the JavaScript SDK sends them.
 func parsePatch(raw []byte, c *container) (*patch, *Error) {
 	var sent struct {
 		Condition  string    `json:"condition"`
 		Operations []patchOp `json:"operations"`
+	}
+	if bytes.HasPrefix(raw, []byte{'['}) {
+		raw = slices.Concat([]byte(`{"operations":`), raw, []byte{'}'})
 	}
 	if err := scanObject(raw, nil); err != nil {
 		return nil, badRequest("The input content is invalid: %v.", err)

@@ -42,6 +42,10 @@ func TestPatch(t *testing.T) {
 			t.Errorf("%s: got the ledger line %+v", test.name, last)
 		}
 	}
+	c.must(200, "PATCH", docs+"/1", `[{"op":"set","path":"/n","value":7}]`, pkH, `["a"]`) // the JavaScript SDK's form
+	if got := c.must(200, "GET", docs+"/1", "", pkH, `["a"]`); !strings.Contains(string(got.body), `"n":7`) {
+		t.Errorf("a list of operations: got %s", got.body)
+	}
 }
 
 func TestPatchRefusals(t *testing.T) {

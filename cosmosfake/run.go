@@ -27,8 +27,10 @@ type RunOptions struct {
 
 // Run serves until ctx ends. It prints the endpoint to out once it listens.
 func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
-	options := Options{Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
-		Retention: o.Retention, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery}
+	options := Options{
+		Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
+		Retention: o.Retention, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
+	}
 	if o.Ledger != "" {
 		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
