@@ -27,7 +27,7 @@ const (
 // Entry is one line of the ledger. The operations of one transaction are lines with one LSN, in their order. A
 // failover has Config (the new number) and UndoneFrom (the first LSN undone: that and all later ones of this range
 // are void); a container's lines have no range. A purge is the removal of a document whose time to live was over. A
-// split has a line for every range that comes to be, a merge one: Parents are all ranges that it came from, and LSN is
+// split has a line for every range that comes to be, a merge one: Parents are the ranges that end with it, and LSN is
 // the newest one that it begins with. What a merge keeps gets new LSNs; its etags stay.
 type Entry struct {
 	Op         string    `json:"op"`

@@ -45,7 +45,10 @@ func (s *Server) merge(c *container, ids []string) (RangeState, error) {
 	}
 	one := c.join(old)
 	entry := c.entry(one, OpMerge, s.clock.now())
-	entry.LSN, entry.Parents = one.newest, one.parents
+	entry.LSN = one.newest
+	for _, p := range old {
+		entry.Parents = append(entry.Parents, p.id)
+	}
 	if err := s.ledger.append([]Entry{entry}); err != nil {
 		return RangeState{}, err
 	}

@@ -82,7 +82,7 @@ func (s *Server) split(c *container, id string, o SplitOptions, least int64) ([]
 	for i, child := range children {
 		child.migrating = o.Migrating
 		entries[i] = c.entry(child, OpSplit, now)
-		entries[i].LSN, entries[i].Parents = child.newest, child.parents
+		entries[i].LSN, entries[i].Parents = child.newest, []string{p.id}
 	}
 	if err := s.ledger.append(entries); err != nil {
 		return nil, err

@@ -37,9 +37,7 @@ const (
 
 // azcosmosFailures are the tests that cannot pass, with the reason; at most three.
 func azcosmosFailures() map[string]string {
-	return map[string]string{
-		"TestEmulatorContainerChangeFeed": "it starts the change feed at a time (If-Modified-Since)",
-	}
+	return nil
 }
 
 // TestAzcosmos runs azcosmos' own emulator tests, as they stand in the module, against the program.
