@@ -77,14 +77,10 @@ func (s *Server) readAccount(a *answer, r *http.Request) *Error {
 	if r.Method != http.MethodGet {
 		return methodNotAllowed(r)
 	}
-	type location struct {
-		Name     string `json:"name"`
-		Endpoint string `json:"databaseAccountEndpoint"`
-	}
-	here := []location{{s.options.Region, comeBy(r)}}
+	regions := s.locations(r)
 	body, err := json.Marshal(map[string]any{
 		"_self": "", "id": "cosmosfake", "_rid": "cosmosfake", "media": "//media/", "addresses": "//addresses/",
-		"_dbs": "//dbs/", "writableLocations": here, "readableLocations": here,
+		"_dbs": "//dbs/", "writableLocations": regions[:1], "readableLocations": regions,
 		"enableMultipleWriteLocations": false, "enablePerPartitionFailoverBehavior": false,
 		"userConsistencyPolicy":    map[string]string{"defaultConsistencyLevel": s.options.Consistency},
 		"queryEngineConfiguration": queryLimits,

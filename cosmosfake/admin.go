@@ -30,15 +30,17 @@ type adminRequest struct {
 func (s *Server) adminVerbs() map[string]func(q adminRequest) (any, error) {
 	type verbs = map[string]func(q adminRequest) (any, error)
 	return verbs{
-		"failover":       func(q adminRequest) (any, error) { return s.Failover(q.Range, q.LSNs) },
-		"bump":           func(q adminRequest) (any, error) { return s.Bump(q.Range, q.LSNs) },
-		"lag":            func(q adminRequest) (any, error) { return s.Lag(q.Range, q.LSNs, q.Requests) },
-		"clear-lag":      func(q adminRequest) (any, error) { return s.ClearLag(q.Range) },
-		"hold-events":    func(q adminRequest) (any, error) { return s.HoldEvents(q.Range) },
-		"release-events": func(q adminRequest) (any, error) { return s.ReleaseEvents(q.Range) },
-		"split":          func(q adminRequest) (any, error) { return s.Split(q.Range, q.SplitOptions) },
-		"merge":          func(q adminRequest) (any, error) { return s.Merge(q.Database, q.Container, q.Ranges...) },
-		"ranges":         func(q adminRequest) (any, error) { return s.Ranges(q.Database, q.Container) },
+		"failover":          func(q adminRequest) (any, error) { return s.Failover(q.Range, q.LSNs) },
+		"bump":              func(q adminRequest) (any, error) { return s.Bump(q.Range, q.LSNs) },
+		"lag":               func(q adminRequest) (any, error) { return s.Lag(q.Range, q.LSNs, q.Requests) },
+		"clear-lag":         func(q adminRequest) (any, error) { return s.ClearLag(q.Range) },
+		"hold-events":       func(q adminRequest) (any, error) { return s.HoldEvents(q.Range) },
+		"release-events":    func(q adminRequest) (any, error) { return s.ReleaseEvents(q.Range) },
+		"split":             func(q adminRequest) (any, error) { return s.Split(q.Range, q.SplitOptions) },
+		"merge":             func(q adminRequest) (any, error) { return s.Merge(q.Database, q.Container, q.Ranges...) },
+		"ranges":            func(q adminRequest) (any, error) { return s.Ranges(q.Database, q.Container) },
+		"fail-region":       func(q adminRequest) (any, error) { return nil, s.FailOverRegion(q.LSNs) },
+		"restore-container": func(q adminRequest) (any, error) { return nil, s.RestoreContainer(q.Database, q.Container) },
 		"purge": func(q adminRequest) (any, error) {
 			if _, err := s.Purge(q.Database, q.Container); err != nil {
 				return nil, err

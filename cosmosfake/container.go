@@ -265,6 +265,7 @@ func (s *Server) dropContainer(d *database, c *container) *Error {
 		return e
 	}
 	c.topology.close()
+	s.drop(c)
 	delete(d.containers, c.id)
 	delete(s.offers, c.rid)
 	return nil

@@ -47,18 +47,21 @@ func (p *partition) state() RangeState {
 // number. Documents go back to their versions of before. A range remembers its last 1,000 LSNs and 64 MiB of
 // replaced documents; going back further is an error. It ends a lag.
 func (s *Server) Failover(r Range, n int64) (RangeState, error) {
-	return s.control("fail over", r, n, func(c *container, p *partition) error {
-		if to := p.newest - n; to < p.floor {
-			return fmt.Errorf("the range cannot go back to lsn %d: it remembers from %d on", to, p.floor)
-		}
-		e := c.entry(p, OpFailover, s.clock.now())
-		e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
-		if err := s.ledger.append([]Entry{e}); err != nil {
-			return err
-		}
-		p.rewind(n)
-		return nil
-	})
+	return s.control("fail over", r, n, func(c *container, p *partition) error { return s.failOverRange(c, p, n) })
+}
+
+// failOverRange does it. The caller holds the range's lock.
+func (s *Server) failOverRange(c *container, p *partition, n int64) error {
+	if to := p.newest - n; to < p.floor {
+		return fmt.Errorf("the range cannot go back to lsn %d: it remembers from %d on", to, p.floor)
+	}
+	e := c.entry(p, OpFailover, s.clock.now())
+	e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
+	if err := s.ledger.append([]Entry{e}); err != nil {
+		return err
+	}
+	p.rewind(n)
+	return nil
 }
 
 // Bump takes n LSNs without a record, as internal writes of the service do.

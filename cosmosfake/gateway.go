@@ -34,7 +34,7 @@ func (s *Server) baseContext(l net.Listener) context.Context {
 	if s.compute != nil && l.Addr().String() == s.compute.Addr().String() {
 		g = compute
 	}
-	return context.WithValue(context.Background(), gatewayKey{}, g)
+	return context.WithValue(s.inRegion(context.Background(), l), gatewayKey{}, g)
 }
 
 func (g gateway) segments(escaped string) ([]string, *Error) {

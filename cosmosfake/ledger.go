@@ -22,6 +22,8 @@ const (
 	OpMerge           = "merge"
 	OpCreateContainer = "create_container"
 	OpDeleteContainer = "delete_container"
+	// OpRestoreContainer brings back what OpDeleteContainer of the same RID ended.
+	OpRestoreContainer = "restore_container"
 )
 
 // Entry is one line of the ledger. The operations of one transaction are lines with one LSN, in their order. A

@@ -65,6 +65,9 @@ func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Faul
 		e = &Error{Status: fault.Status, Substatus: fault.Substatus, Code: http.StatusText(fault.Status), Message: fault.Message}
 	}
 	if e == nil {
+		e = s.checkRegion(r, &fault)
+	}
+	if e == nil {
 		e = s.route(a, r, p, fault)
 	}
 	if e != nil {

@@ -37,6 +37,8 @@ type Options struct {
 	ComputeAddr string
 	// Region is the name of the account's region. Default DefaultRegion.
 	Region string
+	// SecondRegion is the name of another region, see SecondURL and FailOverRegion. Default none.
+	SecondRegion string
 	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
 	Consistency string
 	// Dir is a folder that the account is saved to by Close and read from at start; it is made if it is not there.
@@ -73,6 +75,7 @@ type Server struct {
 	ca       *authority
 	listener net.Listener
 	compute  net.Listener // nil without one
+	second   net.Listener // of the second region; nil without one
 	http     *http.Server
 	client   *http.Client
 	done     chan struct{}
@@ -81,13 +84,16 @@ type Server struct {
 	ledger ledger
 	hook   atomic.Pointer[Hook]
 	etags  atomic.Uint64
-	merged atomic.Bool // some ranges of the account, once
+	merged atomic.Bool  // some ranges of the account, once
+	writer atomic.Int32 // the region that takes writes
+	behind atomic.Int64 // LSNs that the other is behind
 
 	mu        sync.RWMutex
 	databases map[string]*database
 	offers    map[string]*offer // by the resource id of their database or container
 	rids      uint32
 	offered   uint32
+	dropped   map[string]*container // by path; the last of each
 }
 
 // New starts a server. Close it when done.
@@ -129,11 +135,16 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
 		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
-		databases: make(map[string]*database), offers: make(map[string]*offer),
+		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
 	if options.ComputeAddr != "" {
 		if s.compute, err = net.Listen("tcp", options.ComputeAddr); err != nil {
 			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
+		}
+	}
+	if options.SecondRegion != "" {
+		if s.second, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: SecondRegion: %w", err), s.closeListeners())
 		}
 	}
 	if options.Dir != "" {
@@ -164,7 +175,7 @@ func (s *Server) serve() {
 		ReadBufferSize:      64 << 10,
 	}}
 	var listening sync.WaitGroup
-	for _, listener := range []net.Listener{s.listener, s.compute} {
+	for _, listener := range []net.Listener{s.listener, s.compute, s.second} {
 		if listener != nil {
 			// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
 			listening.Go(func() { _ = s.http.ServeTLS(listener, "", "") })
@@ -213,6 +224,9 @@ func (s *Server) closeListeners() error {
 	err := s.listener.Close()
 	if s.compute != nil {
 		err = errors.Join(err, s.compute.Close())
+	}
+	if s.second != nil {
+		err = errors.Join(err, s.second.Close())
 	}
 	return err
 }
