@@ -4,7 +4,7 @@
 //
 // Nouns:
 //
-//   - A [Server] is one account with one region. It keeps everything in memory and forgets it on Close, unless it has a
+//   - A [Server] is one account, with a second region if asked for. It keeps everything in memory and forgets it on Close, unless it has a
 //     data directory. It has a routing gateway and, if asked for, a compute gateway.
 //   - A container is cut into physical ranges ([Range]), each with an LSN sequence of its own: every transaction
 //     takes the range's next LSN, and all its documents share it.
@@ -15,7 +15,12 @@
 //   - A failover ([Server.Failover]) undoes the last LSNs of a range. Later writes reuse them, and the
 //     configuration number, the session token's version, is one higher. The feed goes on to filter by "greater
 //     than the continuation": a reader that was ahead silently misses the reused ones.
-//   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write and every failover.
+//   - A range ends when it is split ([Server.Split]) or merged ([Server.Merge]); its parts go on with its LSNs, what it
+//     is merged into begins anew.
+//   - Events are all versions and deletions, kept for Options.Retention and shown by a feed of their own.
+//   - A purge removes a document whose time to live was over; it was not seen from that moment on.
+//   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write, purge, split, merge and
+//     failover.
 //   - A [Fault] is what a [Hook] does to one request.
 //
 // Guarantees:

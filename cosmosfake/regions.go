@@ -132,6 +132,7 @@ func (s *Server) RestoreContainer(database, name string) error {
 		again := newPartition(i, p.span)
 		again.docs, again.log, again.bytes = one.docs, one.log, one.bytes
 		again.newest, again.floor, again.rids = one.newest, one.floor, max(again.rids, p.rids)
+		again.events.from = again.newest
 		c.topology.add(again)
 	}
 	if e := s.note(c.entry(nil, OpRestoreContainer, now)); e != nil {

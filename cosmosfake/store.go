@@ -64,6 +64,7 @@ type containerRecord struct {
 	ETag     string `json:"etag"`
 	TS       int64  `json:"ts"`
 	RIDs     uint64 `json:"rids"`
+	Layout   int64  `json:"layout,omitempty"`
 }
 
 // scriptRecord and rangeRecord belong to the container before them, itemRecord to the range before it.
@@ -85,6 +86,7 @@ type rangeRecord struct {
 
 	Parents []string `json:"parents,omitempty"`
 	Merged  bool     `json:"merged,omitempty"`
+	Since   int64    `json:"since,omitempty"`
 }
 
 type itemRecord struct {
@@ -144,7 +146,7 @@ func (s *Server) saveAll(put func(record) error) error {
 }
 
 func (c *container) save(database string, put func(record) error) error {
-	err := put(record{Container: &containerRecord{database, c.id, c.ridBytes, c.body, c.etag, c.ts, c.rids}})
+	err := put(record{Container: &containerRecord{database, c.id, c.ridBytes, c.body, c.etag, c.ts, c.rids, c.topology.now.Load().number}})
 	for kind, all := range c.scripts {
 		for _, one := range sorted(all) {
 			err = errors.Join(err, put(record{Script: &scriptRecord{kind, one.id, one.number, one.body, one.etag, one.ts}}))
@@ -159,7 +161,7 @@ func (c *container) save(database string, put func(record) error) error {
 }
 
 func (p *partition) save(put func(record) error) error {
-	err := put(record{Range: &rangeRecord{p.index, p.span, p.config, p.newest, p.rids, p.parents, p.merged}})
+	err := put(record{Range: &rangeRecord{p.index, p.span, p.config, p.newest, p.rids, p.parents, p.merged, p.since}})
 	for _, slot := range p.log {
 		if v := slot.v; v != nil && v.end == 0 {
 			err = errors.Join(err, put(record{Item: &itemRecord{v.pk(), v.id(), v.body, v.lsn, v.ts, v.etag, v.rid, v.ttl}}))
@@ -234,7 +236,8 @@ func (in *restoring) take(r record) error {
 	case r.Range != nil:
 		p := newPartition(r.Range.Index, r.Range.Span)
 		p.config, p.newest, p.floor, p.rids = r.Range.Config, r.Range.Newest, r.Range.Newest, r.Range.RIDs
-		p.parents, p.merged = r.Range.Parents, r.Range.Merged
+		p.events.from = p.newest // what was before is forgotten
+		p.parents, p.merged, p.since = r.Range.Parents, r.Range.Merged, max(1, r.Range.Since)
 		in.c.topology.add(p)
 		in.p = p
 	case in.p == nil:
@@ -270,6 +273,7 @@ func (in *restoring) container(r *containerRecord) error {
 		return e
 	}
 	c.topology.begin(nil)
+	c.topology.now.Store(&layout{number: max(1, r.Layout)})
 	c.throughput.set(in.s.options.Throughput)
 	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"
 	d.containers[r.ID] = c

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 )
@@ -113,5 +114,51 @@ func TestDataDirectory(t *testing.T) {
 	if broken, err := cosmosfake.New(cosmosfake.Options{Dir: dir}); err == nil {
 		_ = broken.Close()
 		t.Error("a server started from a broken file")
+	}
+}
+
+// TestTopologySurvives: ranges that were split and merged, the key's hashing, and times to live are there after a restart.
+func TestTopologySurvives(t *testing.T) {
+	clock := newClock()
+	o := cosmosfake.Options{Dir: t.TempDir(), Retention: time.Hour, Clock: clock.now}
+	first, err := cosmosfake.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rest{t, first}
+	c.must(201, "POST", "/dbs", `{"id":"shop"}`)
+	c.must(201, "POST", "/dbs/shop/colls", `{"id":"orders","partitionKey":{"paths":["/pk"],"version":1},"defaultTtl":-1}`)
+	for i := range 9 {
+		c.upsert(fmt.Sprintf("[%d]", i), fmt.Sprintf(`{"id":"%d","pk":%d,"ttl":%d}`, i, i, 10+i))
+	}
+	if _, err := first.Split(orders0, cosmosfake.SplitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before, etag := c.ranges("")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := startServer(t, o)
+	c = rest{t, second}
+	after, _ := c.ranges("")
+	if fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("got ranges %v, want %v", after, before)
+	}
+	if got := c.versions("1", `"5"`); got.status != 400 {
+		t.Errorf("events from before the restart: got %d, want 400", got.status)
+	}
+	clock.move(12 * time.Second)
+	if n, err := second.Purge("shop", "orders"); n != 3 || err != nil {
+		t.Errorf("got %d purged (%v), want those of 10, 11 and 12 s", n, err)
+	}
+	for i := 3; i < 9; i++ {
+		c.must(200, "GET", docs+fmt.Sprintf("/%d", i), "", pkH, fmt.Sprintf("[%d]", i))
+	}
+	children, err := second.Split(cosmosfake.Range{Database: "shop", Container: "orders", ID: "1"}, cosmosfake.SplitOptions{})
+	if err != nil || children[0].ID != "3" {
+		t.Errorf("got %+v (%v), want new ids from 3 on", children, err)
+	}
+	if list, _ := c.ranges(etag); len(list) < 2 {
+		t.Errorf("ranges after %s: got %v, want the new ones", etag, list)
 	}
 }

@@ -45,9 +45,10 @@ func (t *topology) begin(spans []schemas.FeedRange) {
 
 // add puts a range behind the others, of an account that is read back.
 func (t *topology) add(p *partition) {
-	p.since = 1
+	now := t.now.Load()
+	p.since = max(1, p.since)
 	t.next = max(t.next, p.index+1)
-	t.now.Store(&layout{number: 1, ranges: append(slices.Clone(t.now.Load().ranges), p)})
+	t.now.Store(&layout{number: now.number, ranges: append(slices.Clone(now.ranges), p)})
 }
 
 // partitions are the physical ranges in order of the key space.
