@@ -127,9 +127,12 @@ func (s *Server) RestoreContainer(database, name string) error {
 	c.ttl.seconds.Store(old.ttl.seconds.Load())
 	c.throughput.set(old.throughput.get())
 	c.topology.begin(nil)
-	for i, p := range old.partitions() {
+	number := old.topology.now.Load().number + 1 // clients that know the old ranges, by the same resource id, ask again
+	c.topology.now.Store(&layout{number: number})
+	for _, p := range old.partitions() {
 		one := old.join([]*partition{p})
-		again := newPartition(i, p.span)
+		again := newPartition(p.index, p.span)
+		again.parents, again.since = p.parents, number
 		again.docs, again.log, again.bytes = one.docs, one.log, one.bytes
 		again.newest, again.floor, again.rids = one.newest, one.floor, max(again.rids, p.rids)
 		again.events.from = again.newest
