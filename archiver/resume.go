@@ -105,7 +105,7 @@ func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, l
 }
 
 func (a *Archiver) logs(ctx context.Context, name string) (logs map[int32]kafka.Log, err error) {
-	err = a.retry(ctx, "list offsets", func(ctx context.Context) error {
+	err = a.try(ctx, "list offsets", func(ctx context.Context) error {
 		logs, err = kafka.Logs(ctx, a.reader, name)
 		return err
 	})

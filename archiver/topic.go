@@ -66,7 +66,7 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string, partit
 		index: index, name: name, store: blob.Prefixed(a.archive, schemas.ChangesPrefix(name)), partitions: map[int32]*partition{},
 		cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
 	}
-	err := a.retry(ctx, "open topic", func(ctx context.Context) error {
+	err := a.try(ctx, "open topic", func(ctx context.Context) error {
 		identity, err := topicid.Identify(ctx, a.archive, name)
 		if err != nil {
 			return err

@@ -137,14 +137,10 @@ func (s *supervisor) restorable(ctx context.Context, c harness.Container, before
 func newStack(t *testing.T, ctx context.Context, c harness.Container, settings harness.Settings) *harness.Stack { //nolint:revive // t first in tests
 	t.Helper()
 	folder := filepath.Join(components.folder, t.Name())
-	bin := filepath.Join(folder, "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := harness.Build(ctx, bin); err != nil {
-		t.Fatal(err)
-	}
-	stack, err := harness.New(ctx, harness.Options{Dir: folder, Bin: bin, Partitions: 4, Containers: []harness.Container{c}, Settings: settings})
+	stack, err := harness.New(ctx, harness.Options{Dir: folder, Bin: must(t, components.programs), Partitions: 4, Containers: []harness.Container{c}, Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,9 +93,10 @@ func TestTwoGroupsFightForEveryRange(t *testing.T) {
 		w.fill(c, 30, i+1)
 		w.morePolls(5)
 	}
-	if !w.logs("written by another reader") {
-		t.Error("got no fight")
-	}
+	w.eventually("a fight", func() bool { // there is one only while something is written
+		w.fill(c, 1, 6)
+		return w.logs("written by another reader")
+	})
 	if err := first.stop(); err != nil {
 		t.Error(err)
 	}
