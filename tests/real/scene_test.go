@@ -302,7 +302,7 @@ func (s *scene) restore(point restorer.ListedPoint) {
 func (s *scene) complete(gaps int64) {
 	s.t.Helper()
 	progress := s.stack.Progress(s.shop.TopicName())
-	s.must(progress.Refresh())
+	s.must(progress.Refresh(s.ctx))
 	rows, offsets := int64(0), int64(0)
 	for _, n := range progress.Rows {
 		rows += n
