@@ -49,7 +49,7 @@ test: ## run all tests of both modules, whatever the first finds
 .PHONY: test-real
 test-real: ## test on Kafka, Azurite, delta-rs, DuckDB, Polars and Spark (needs Java 17, Node 20, Python 3.11; installs the rest)
 	deploy/dev/install
-	go test -count=1 -timeout 20m ./tests/real -real -v $(ARGS)
+	go test -count=1 -timeout 40m ./tests/real -real -v $(ARGS)
 
 .PHONY: mutants
 mutants: ## take the guards out one by one; each must be noticed by its test
