@@ -47,9 +47,9 @@ test: ## run all tests of both modules, whatever the first finds
 	  { set +x; } 2>/dev/null; exit $$code
 
 .PHONY: test-real
-test-real: ## test on Azurite, delta-rs, DuckDB, Polars and Spark (needs Java 17, Node 20, Python 3.11; installs the rest)
+test-real: ## test on Kafka, Azurite, delta-rs, DuckDB, Polars and Spark (needs Java 17, Node 20, Python 3.11; installs the rest)
 	deploy/dev/install
-	go test -count=1 -timeout 20m ./tests/real -real -v $(ARGS)
+	go test -count=1 -timeout 40m ./tests/real -real -v $(ARGS)
 
 .PHONY: mutants
 mutants: ## take the guards out one by one; each must be noticed by its test
@@ -72,7 +72,7 @@ lint: $(call tool,$(GOFUMPT)) $(call tool,$(STATICCHECK)) $(call tool,$(GOLANGCI
 	  if [ -n "$$unformatted" ]; then echo "not formatted; run" .tools/bin/$(notdir $(GOFUMPT)) -w $$unformatted >&2; exit 1; fi
 	go vet ./... ./tests/...
 	$(call tool,$(STATICCHECK)) ./... ./tests/...
-	$(call tool,$(GOLANGCI)) run ./... ./tests/...
+	GOLANGCI_LINT_CACHE=$(TOOLS)/cache $(call tool,$(GOLANGCI)) run ./... ./tests/... # the shared cache knows files of other checkouts
 
 .PHONY: clean
 clean: ## remove what was built and what ran (.tools stays)

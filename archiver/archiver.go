@@ -21,7 +21,7 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-// Options of an Archiver. All but Registry, Report, Now and Kafka are required.
+// Options of an Archiver. Config, Archive, Producer and Log are required.
 type Options struct {
 	Config   *config.Config
 	Archive  blob.Store // archive.root
@@ -32,6 +32,8 @@ type Options struct {
 	Report   func(part string, err error) // told when a part becomes ready or not; default: nobody
 	Now      func() time.Time             // default: time.Now; it times flushes, and no file or row depends on it
 	Kafka    []kgo.Opt                    // further options of both clients
+
+	Sleep func(ctx context.Context, d time.Duration) error // between attempts; default: a timer
 }
 
 // Archiver archives the topics of a configuration. It is made by New, and run once by Run.
@@ -42,6 +44,7 @@ type Archiver struct {
 	log      *slog.Logger
 	report   func(string, error)
 	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
 	metrics  *metrics
 	kafka    []kgo.Opt
 
@@ -82,7 +85,7 @@ func New(o Options) (*Archiver, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	a := &Archiver{
-		config: o.Config, archive: o.Archive, producer: o.Producer, log: o.Log, report: o.Report, now: o.Now, metrics: m, kafka: o.Kafka,
+		config: o.Config, archive: o.Archive, producer: o.Producer, log: o.Log, report: o.Report, now: o.Now, sleep: o.Sleep, metrics: m, kafka: o.Kafka,
 		assignment: newAssignment(), byName: map[string]*topic{}, decoder: &decoder{}, closing: make(chan struct{}),
 		buffer:  newBuffer(int(o.Config.Archiver.FlushBytes)),
 		clients: kafka.NewLifetime(time.Duration(leaveShare * float64(o.Config.Service.ShutdownGrace))),
@@ -92,6 +95,9 @@ func New(o Options) (*Archiver, error) {
 	}
 	if a.now == nil {
 		a.now = time.Now
+	}
+	if a.sleep == nil {
+		a.sleep = sleep
 	}
 	return a, nil
 }
@@ -104,6 +110,9 @@ func (a *Archiver) Run(ctx context.Context) error {
 	defer a.refuse(nil)
 	defer a.close()
 	if err := a.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was stopped before there was anything to finish
+		}
 		return err
 	}
 	work, cancel := a.withGrace(ctx)
@@ -333,6 +342,11 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
 	for _, record := range records {
+		if p.phase == reading && p.witness != nil {
+			if err := a.hear(ctx, t, p, record); err != nil {
+				return err
+			}
+		}
 		switch {
 		case p.phase != reading:
 			return nil

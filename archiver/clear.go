@@ -116,7 +116,7 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 	if _, err := kafka.Topic(ctx, client, topic); err != nil {
 		return gap, err
 	}
-	logs, err := readLogBounds(ctx, client, topic)
+	logs, err := kafka.Logs(ctx, client, topic)
 	if err != nil {
 		return gap, err
 	}
@@ -124,7 +124,7 @@ func acceptGap(ctx context.Context, o Options, topic string, partition int32, ga
 	if !ok {
 		return gap, &UsageError{fmt.Sprintf("topic %s has no partition %d", topic, partition)}
 	}
-	gap.To = max(gap.To, log.start-1)
+	gap.To = max(gap.To, log.Start-1)
 	identity, err := topicid.Read(ctx, o.Archive, topic)
 	if err != nil {
 		return gap, err
@@ -175,13 +175,13 @@ func (g *gapCommit) prepare(ctx context.Context, below *delta.Snapshot) (delta.A
 		return delta.Actions{}, fmt.Errorf("the table holds offsets up to %d, so the gap %d to %d is not the next thing missing; start the archiver, it will say anew what is missing",
 			at, g.gap.From, g.gap.To)
 	}
-	add, err := g.upload(ctx)
+	add, now, err := g.upload(ctx)
 	if err != nil {
 		return delta.Actions{}, err
 	}
 	actions := delta.Actions{
 		Adds: []delta.Add{add},
-		Txns: []delta.Txn{{AppID: schemas.TxnAppID(g.uuid, g.partition), Version: g.gap.To}},
+		Txns: []delta.Txn{{AppID: schemas.TxnAppID(g.uuid, g.partition), Version: g.gap.To, Updated: now}},
 		Info: delta.CommitInfo{Operation: "ACCEPT GAP"},
 	}
 	if below.Version < 0 {
@@ -192,17 +192,18 @@ func (g *gapCommit) prepare(ctx context.Context, below *delta.Snapshot) (delta.A
 	return actions, nil
 }
 
-// upload writes a file with the gap row: its offset is the first that is missing, its document the whole gap.
-func (g *gapCommit) upload(ctx context.Context) (delta.Add, error) {
+// upload writes a file with the gap row: its offset is the first that is missing, its document the whole gap. now is the
+// file's time.
+func (g *gapCommit) upload(ctx context.Context) (add delta.Add, now time.Time, err error) {
 	info, err := blob.Stat(ctx, g.root, schemas.TopicFile(g.topic))
 	if err != nil {
-		return delta.Add{}, err
+		return add, now, err
 	}
 	document, err := json.Marshal(g.gap)
 	if err != nil {
-		return delta.Add{}, err
+		return add, now, err
 	}
-	now := info.Now.UTC().Truncate(time.Microsecond)
+	now = info.Now.UTC().Truncate(time.Microsecond)
 	row := archive.Row{
 		Op: schemas.OpGap, TS: now.UnixMicro(), PublishedAt: now.UnixMicro(), Document: document,
 		Topic: []byte(g.uuid.String()), TopicPartition: g.partition, Offset: g.gap.From,
@@ -210,14 +211,15 @@ func (g *gapCommit) upload(ctx context.Context) (delta.Add, error) {
 	var file bytes.Buffer
 	w, err := archive.NewFileWriter(&file, schemas.ChangeColumns())
 	if err != nil {
-		return delta.Add{}, err
+		return add, now, err
 	}
 	if err := w.Write(&row); err != nil {
-		return delta.Add{}, err
+		return add, now, err
 	}
 	stats, err := w.Close()
 	if err != nil {
-		return delta.Add{}, err
+		return add, now, err
 	}
-	return uploadChangeFile(ctx, g.store, schemas.ControlContainer, now, file.Bytes(), &stats)
+	add, err = uploadChangeFile(ctx, g.store, schemas.ControlContainer, now, file.Bytes(), &stats)
+	return add, now, err
 }

@@ -4,7 +4,8 @@
 // partitions are this process's. The *reader* is a second client, which fetches exactly those partitions, each from the
 // offset behind the last one that the table holds; the group's own offsets are neither read nor written. The *buffer*
 // keeps the rows that no commit holds yet. A *flush* writes the buffered rows of a topic, one file per container, and
-// commits them with the offsets that they cover.
+// commits them with the offsets that they cover. The *witness* of a topic partition is the table's row of its last
+// archived offset.
 //
 // Guarantees.
 //
@@ -16,7 +17,8 @@
 //     memory, at most one at a time.
 //   - INV-10. A record that cannot be decoded is a quarantined row. An offset that is missing halts its partition, be it
 //     below the start of the log or a hole between two records; an operator accepts it, and then it is a gap row. Records
-//     of other topics' uuids halt the partition as well. Halted partitions do not stop the others.
+//     of other topics' uuids halt the partition as well, and so does a record at the last archived offset that is not the
+//     one that was archived: the topic was made anew. Halted partitions do not stop the others.
 //
 // A hole between two records is told from a lost record by nobody: Almanac's producers use no transactions and its topics
 // are not compacted, so holes do not come from Almanac. A strangers' transaction that commits leaves no hole here, because

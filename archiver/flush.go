@@ -87,6 +87,7 @@ type flush struct {
 	t     *topic
 	spans []span
 	files []delta.Add
+	time  time.Time // of the files, by the store's clock
 	rows  int64
 	bytes int64
 }
@@ -147,7 +148,7 @@ func (f *flush) prepare(ctx context.Context, below *delta.Snapshot) (delta.Actio
 	}
 	actions := delta.Actions{Adds: f.files, Info: delta.CommitInfo{Operation: "STREAMING UPDATE"}}
 	for _, s := range f.spans {
-		actions.Txns = append(actions.Txns, delta.Txn{AppID: schemas.TxnAppID(f.t.uuid, s.partition), Version: s.last})
+		actions.Txns = append(actions.Txns, delta.Txn{AppID: schemas.TxnAppID(f.t.uuid, s.partition), Version: s.last, Updated: f.time})
 	}
 	if below.Version < 0 {
 		metadata, err := archive.ChangesMetadata(f.t.name, f.t.uuid)
@@ -174,7 +175,7 @@ func (f *flush) upload(ctx context.Context) error {
 	if want := f.covered(); f.rows != want {
 		return fmt.Errorf("the buffer holds %d rows of %d offsets: this is a bug, nothing was committed", f.rows, want)
 	}
-	f.files = uploaded // all of them, or none: prepare may be called again
+	f.files, f.time = uploaded, now // all of them, or none: prepare may be called again
 	return nil
 }
 

@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"strconv"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -52,12 +52,16 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 		}
 		return nil
 	}
-	logs, err := a.logBounds(ctx, t.name)
+	logs, err := a.logs(ctx, t.name)
+	if err != nil {
+		return err
+	}
+	witnesses, err := a.findWitnesses(ctx, t, waiting, logs)
 	if err != nil {
 		return err
 	}
 	for _, p := range waiting {
-		if err := a.startPartition(ctx, t, p, logs); err != nil {
+		if err := a.startPartition(ctx, t, p, logs, witnesses[p.number]); err != nil {
 			return err
 		}
 	}
@@ -67,62 +71,45 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 const (
 	reasonUUID = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced; " +
 		"put back the one that belongs to it, or archive under another topic name, then clear the halt"
-	reasonGap = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
-	reasonAge = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
+	reasonGap   = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
+	reasonAge   = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
+	reasonOther = "the topic holds another record at the last archived offset than was archived there: it was made anew, or lost its end, and has grown since; " +
+		"archive it under another topic name, then clear the halt"
 )
 
 // startPartition compares the table with the log's bounds. `Start of the log ≤ next ≤ its end` is no gap: what lies
-// before may have aged away after it was archived.
-func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]logBounds) error {
+// before may have aged away after it was archived. Where the last archived record is still in the log, reading begins with it,
+// and the witness says whether it is the one.
+func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]kafka.Log, witness *archive.Row) error {
 	log, ok := logs[p.number]
 	if !ok {
 		return fmt.Errorf("start %s: the brokers name no such partition", unitOf(t.name, p.number))
 	}
 	next := last(t.snapshot, t.uuid, p.number) + 1
-	p.next, p.first = next, next
+	p.next, p.first, p.witness = next, next, witness
 	switch {
-	case log.end < next:
-		return a.haltPartition(ctx, t, p, reasonAge, fmt.Sprintf("the table holds offsets up to %d, the topic ends at %d", next-1, log.end))
-	case log.start > next:
-		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.start-1))
+	case log.End < next:
+		return a.haltPartition(ctx, t, p, reasonAge, fmt.Sprintf("the table holds offsets up to %d, the topic ends at %d", next-1, log.End))
+	case log.Start > next:
+		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.Start-1))
 	}
-	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(next)}})
+	from := next
+	if witness != nil {
+		from = next - 1
+	}
+	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(from)}})
 	p.phase, p.halt = reading, nil
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(0)
 	a.log.Info("reading topic partition", slog.String("topic", t.name), slog.Int("partition", int(p.number)), slog.Int64("offset", next))
 	return nil
 }
 
-// logBounds are the first offset of a topic partition's log and the one behind its last.
-type logBounds struct{ start, end int64 }
-
-func (a *Archiver) logBounds(ctx context.Context, name string) (bounds map[int32]logBounds, err error) {
-	err = a.retry(ctx, "list offsets", func(ctx context.Context) error {
-		bounds, err = readLogBounds(ctx, a.reader, name)
+func (a *Archiver) logs(ctx context.Context, name string) (logs map[int32]kafka.Log, err error) {
+	err = a.try(ctx, "list offsets", func(ctx context.Context) error {
+		logs, err = kafka.Logs(ctx, a.reader, name)
 		return err
 	})
-	return bounds, err
-}
-
-func readLogBounds(ctx context.Context, client *kgo.Client, name string) (map[int32]logBounds, error) {
-	admin := kadm.NewClient(client)
-	starts, err := admin.ListStartOffsets(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("list start offsets of topic %s: %w", name, err)
-	}
-	ends, err := admin.ListEndOffsets(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("list end offsets of topic %s: %w", name, err)
-	}
-	bounds := map[int32]logBounds{}
-	for number, start := range starts[name] {
-		end, ok := ends.Lookup(name, number)
-		if err := errors.Join(start.Err, end.Err); err != nil || !ok {
-			return nil, fmt.Errorf("list offsets of %s: %w", unitOf(name, number), err)
-		}
-		bounds[number] = logBounds{start.Offset, end.Offset}
-	}
-	return bounds, nil
+	return logs, err
 }
 
 // stopReading takes the partition from the reader; nothing of it is polled from then on.
@@ -136,7 +123,7 @@ func (a *Archiver) restart(t *topic, p *partition) {
 	if p.buffered() {
 		a.buffer.drop(func(g group, number int32) bool { return g.topic == t.index && number == p.number })
 	}
-	p.next, p.first, p.phase = 0, 0, starting
+	p.next, p.first, p.witness, p.phase = 0, 0, nil, starting
 }
 
 // fetchError takes what the reader says of a partition. Errors that end the program are returned.

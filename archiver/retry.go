@@ -11,29 +11,53 @@ import (
 )
 
 const (
-	retryAttempts = 8
-	retryFirst    = 100 * time.Millisecond
-	retryMost     = 5 * time.Second
+	fewAttempts  = 8   // some ten seconds
+	manyAttempts = 120 // ten minutes at least
+	retryFirst   = 100 * time.Millisecond
+	retryMost    = 5 * time.Second
 )
 
-// retry does what a store or a broker may refuse for a while. It gives up after retryAttempts, or at once when the error
-// says that trying again changes nothing.
+// retry does what a store may refuse for a while: no other process could do more meanwhile, what is in the buffer waits
+// and nothing is fetched beside it (INV-9). It gives up after manyAttempts, or at once when the error says that trying
+// again changes nothing. After fewAttempts the process is not ready, until the store answers.
 func (a *Archiver) retry(ctx context.Context, what string, do func(ctx context.Context) error) error {
+	return a.attempt(ctx, what, manyAttempts, do)
+}
+
+// try is retry that gives up after fewAttempts.
+func (a *Archiver) try(ctx context.Context, what string, do func(ctx context.Context) error) error {
+	return a.attempt(ctx, what, fewAttempts, do)
+}
+
+func (a *Archiver) attempt(ctx context.Context, what string, most int, do func(ctx context.Context) error) error {
 	pause := retryFirst
 	for attempt := 1; ; attempt++ {
 		err := do(ctx)
-		if err == nil || isPermanent(err) || ctx.Err() != nil || attempt == retryAttempts {
+		if err == nil && attempt > fewAttempts {
+			a.report("archive", nil)
+		}
+		if err == nil || isPermanent(err) || ctx.Err() != nil || attempt == most {
 			return err
+		}
+		if attempt >= fewAttempts {
+			a.report("archive", err)
 		}
 		a.log.Warn("trying again", slog.String("what", what), slog.Int("attempt", attempt), slog.Any("error", err))
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if a.sleep(ctx, pause/2+rand.N(pause)) != nil {
 			return err
-		case <-timer.C:
 		}
 		pause = min(2*pause, retryMost)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 

@@ -84,10 +84,10 @@ func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 		if err != nil {
 			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
 		}
-		var logs map[int32]logBounds
+		var logs map[int32]kafka.Log
 		if failed == nil { // brokers that did not answer once are not asked for every topic
 			if _, failed = kafka.Topic(ctx, client, topic.Name); failed == nil {
-				logs, failed = readLogBounds(ctx, client, topic.Name)
+				logs, failed = kafka.Logs(ctx, client, topic.Name)
 			}
 		}
 		numbers := map[int32]bool{}
@@ -152,19 +152,19 @@ func readHalts(ctx context.Context, root blob.Store, topic string) (map[int32]*s
 	return halts, nil
 }
 
-func statusOf(number int32, archived schemas.Offsets, logs map[int32]logBounds, halt *schemas.Halt) PartitionStatus {
+func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, halt *schemas.Halt) PartitionStatus {
 	p := PartitionStatus{Partition: number, State: stateUnknown, Halt: halt}
 	next := int64(0)
 	if last, ok := archived[number]; ok {
 		p.Archived, next = &last, last+1
 	}
 	if log, ok := logs[number]; ok {
-		lag := max(0, log.end-next)
-		p.Start, p.End, p.Lag = &log.start, &log.end, &lag
+		lag := max(0, log.End-next)
+		p.Start, p.End, p.Lag = &log.Start, &log.End, &lag
 		switch {
-		case log.start > next:
+		case log.Start > next:
 			p.State = stateGap
-		case log.end < next:
+		case log.End < next:
 			p.State = stateShorter
 		case lag > 0:
 			p.State = stateBehind

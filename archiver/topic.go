@@ -41,9 +41,10 @@ type partition struct {
 	number  int32
 	epoch   int64 // of its assignment
 	phase   phase
-	next    int64 // the offset that comes next
-	first   int64 // the first offset in the buffer; next when there is none
-	suspect int64 // the offset at which a hole was seen once, or -1
+	next    int64        // the offset that comes next
+	first   int64        // the first offset in the buffer; next when there is none
+	suspect int64        // the offset at which a hole was seen once, or -1
+	witness *archive.Row // of the last archived record, until the topic has shown what stands there; or nil
 	halt    *schemas.Halt
 }
 
@@ -65,7 +66,7 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string, partit
 		index: index, name: name, store: blob.Prefixed(a.archive, schemas.ChangesPrefix(name)), partitions: map[int32]*partition{},
 		cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
 	}
-	err := a.retry(ctx, "open topic", func(ctx context.Context) error {
+	err := a.try(ctx, "open topic", func(ctx context.Context) error {
 		identity, err := topicid.Identify(ctx, a.archive, name)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
+	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -94,8 +95,29 @@ func (r *reader) takeOver(ctx context.Context) (err error) {
 		return err
 	}
 	r.read = clone(r.acked)
+	if err := r.checkTopic(ctx); err != nil {
+		return err
+	}
 	if r.acked.Generation != 0 && (r.acked.Token == "" || r.acked.Basis == schemas.BasisNone) {
 		return r.openingMark(ctx)
+	}
+	return nil
+}
+
+// checkTopic halts before anything is published to a topic that ends before what it had acknowledged: another stands under
+// its name, or it lost its end. Once others had published to it, its offsets would no longer tell.
+func (r *reader) checkTopic(ctx context.Context) error {
+	if len(r.acked.Offsets) == 0 {
+		return nil
+	}
+	logs, err := kafka.Logs(ctx, r.topic.client, r.topic.name)
+	if err != nil {
+		return err
+	}
+	for partition, last := range r.acked.Offsets {
+		if end := logs[partition].End; end <= last {
+			return halted(reasonTopic, "partition %d had acknowledged offset %d, and ends at %d", partition, last, end)
+		}
 	}
 	return nil
 }

@@ -30,7 +30,9 @@ func (l log) readCheckpoint(ctx context.Context, version int64) (*Snapshot, erro
 			return o.applyLine(line)
 		}
 		add, err := line.Add.add()
-		files = append(files, add)
+		if err == nil && l.opts.keep(add) {
+			files = append(files, add)
+		}
 		return err
 	}
 	if err := l.visitCheckpoint(ctx, version, visit); err != nil {

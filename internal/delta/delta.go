@@ -73,6 +73,8 @@ type Options struct {
 
 	// NewID makes the random id of a commit attempt. Default: 128 bits of crypto/rand.
 	NewID func() string
+
+	keep func(Add) bool // Find's
 }
 
 func (o Options) withDefaults() Options {
@@ -84,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxBaseAge <= 0 {
 		o.MaxBaseAge = 24 * time.Hour
+	}
+	if o.keep == nil {
+		o.keep = func(Add) bool { return true }
 	}
 	if o.Engine == "" {
 		o.Engine = "almanac"

@@ -226,6 +226,11 @@ func TestCheckpointsChangeNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			odd := func(add Add) bool { return len(add.Path)%2 == 1 }
+			found, err := Find(t.Context(), store, odd)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, name := range logNames(t, store) {
 				if !strings.HasSuffix(name, commitSuffix) {
 					remove(t, store, name)
@@ -238,6 +243,16 @@ func TestCheckpointsChangeNothing(t *testing.T) {
 			for what, got := range map[string]*Snapshot{"written": s, "through checkpoints": through} {
 				if describe(got) != describe(replayed) {
 					t.Errorf("%s: got\n%s\nwant, replayed,\n%s", what, describe(got), describe(replayed))
+				}
+			}
+			want := slices.DeleteFunc(slices.Clone(replayed.Files), func(add Add) bool { return !odd(add) })
+			if got, want := describe(&Snapshot{Files: found}), describe(&Snapshot{Files: want}); got != want {
+				t.Errorf("found: got\n%s\nwant\n%s", got, want)
+			}
+			for app := range replayed.Txns {
+				got, known := through.Txn(app)
+				if want, _ := replayed.Txn(app); !known || got != want || want.Updated.IsZero() != (app == "app") {
+					t.Errorf("got txn %+v want %+v, of a time", got, want)
 				}
 			}
 			small.Files = replayed.Files

@@ -112,12 +112,12 @@ func (o *overlay) over(s *Snapshot) (*Snapshot, error) {
 		return &next, nil
 	}
 	var err error
-	next.Files, err = o.mergeFiles(s.Files)
+	next.Files, err = o.mergeFiles(s.Files, s.opts.keep)
 	return &next, err
 }
 
 // mergeFiles makes the live files from those below, both in the order of their paths.
-func (o *overlay) mergeFiles(below []Add) ([]Add, error) {
+func (o *overlay) mergeFiles(below []Add, keep func(Add) bool) ([]Add, error) {
 	changed := make([]Add, 0, len(o.files))
 	for path, c := range o.files {
 		if c.add == nil {
@@ -127,7 +127,9 @@ func (o *overlay) mergeFiles(below []Add) ([]Add, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read add of %s: %w", path, err)
 		}
-		changed = append(changed, add)
+		if keep(add) {
+			changed = append(changed, add)
+		}
 	}
 	sortAdds(changed)
 	files := make([]Add, 0, len(below)+len(changed))

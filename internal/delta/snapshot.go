@@ -41,6 +41,16 @@ func Load(ctx context.Context, store blob.Store, opts Options) (*Snapshot, error
 	return s, nil
 }
 
+// Find answers the live files that keep wants, in the order of their paths. Memory grows with these alone, but for the
+// versions since the last checkpoint (INV-9).
+func Find(ctx context.Context, store blob.Store, keep func(Add) bool) ([]Add, error) {
+	s, err := Load(ctx, store, Options{keep: keep})
+	if err != nil {
+		return nil, err
+	}
+	return s.Files, nil
+}
+
 // LoadAt reads one version; ErrNoVersion when the log does not hold it (any more).
 func LoadAt(ctx context.Context, store blob.Store, version int64, opts Options) (*Snapshot, error) {
 	l := log{store: store, opts: opts.withDefaults()}
@@ -103,6 +113,12 @@ func (s *Snapshot) SweepHorizon() time.Time { return fromMillis(s.Txns[SweepAppI
 func (s *Snapshot) Swept(modified time.Time) bool {
 	horizon, swept := s.Txns[SweepAppID]
 	return swept && modified.UnixMilli() <= horizon
+}
+
+// Txn is what an application keeps, with when it was updated.
+func (s *Snapshot) Txn(appID string) (Txn, bool) {
+	t, ok := s.txns[appID]
+	return Txn{AppID: t.AppID, Version: t.Version, Updated: fromMillis(t.LastUpdated)}, ok
 }
 
 // File finds a live file by its path. It finds none under Options.WithoutFiles.

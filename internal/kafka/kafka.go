@@ -24,6 +24,9 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 
+	// metadataMost is how long a partition that was added may stay unnoticed. Event Hubs wants less than 240 s.
+	metadataMost = 30 * time.Second
+
 	// rebalanceMost is enough to join again, which takes a heartbeat or two of 3 s.
 	rebalanceMost = 10 * time.Second
 
@@ -38,7 +41,7 @@ func ClientOptions(cfg config.Kafka, log *slog.Logger) ([]kgo.Opt, error) {
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID("almanac"),
 		kgo.DialTimeout(dialTimeout),
-		kgo.MetadataMaxAge(3 * time.Minute), // Event Hubs wants less than 240 s
+		kgo.MetadataMaxAge(metadataMost),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.RequestTimeoutOverhead(60 * time.Second), // Event Hubs wants at least 60 s
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 	"github.com/cosmos-almanac/almanac/tests/harness"
+	"github.com/cosmos-almanac/almanac/tests/play"
 )
 
 // otherKey is a master key that no account has.
@@ -43,9 +43,10 @@ func TestBadInput(t *testing.T) {
 
 // ward is a small stack that has been well once: its containers were archived, its programs are stopped.
 type ward struct {
-	*play
+	*play.Play
+
 	orders, empty, fresh harness.Container
-	list                 *timeline // of orders
+	list                 *play.Timeline // of orders
 }
 
 func newWard(t *testing.T, ctx context.Context) *ward {
@@ -54,78 +55,71 @@ func newWard(t *testing.T, ctx context.Context) *ward {
 		empty:  harness.Container{Database: "shop", ID: "empty", Key: []string{"/pk"}, Ranges: 5, Deletes: "none"},
 		fresh:  harness.Container{Database: "shop", ID: "fresh", Key: []string{"/pk"}, Ranges: 2, Deletes: "none", Start: "now"},
 	}
-	w.play = &play{
-		T: t, ctx: ctx, random: rand.New(rand.NewPCG(uint64(seed), 7)), library: &harness.Library{},
-		containers: []harness.Container{w.orders, w.empty, w.fresh}, seen: map[string]oracle.Point{},
-	}
-	for _, c := range w.containers {
-		w.topics = append(w.topics, c.TopicName())
-	}
-	w.start(nil)
+	w.Play = newPlay(ctx, t, 7, []harness.Container{w.orders, w.empty, w.fresh}, nil)
 	return w
 }
 
 // in is the ward for a part of the test.
 func (w *ward) in(t *testing.T) *ward {
-	part, p := *w, *w.play
-	part.play, p.T = &p, t
+	part, p := *w, *w.Play
+	part.Play, p.T = &p, t
 	return &part
 }
 
 // prepare archives ten documents each of two containers, and records of strangers beside them.
 func (w *ward) prepare() {
 	w.write(w.orders, "d")
-	w.must(w.stack.Account.CreateContainer(w.ctx, "shop", []byte(`{"id":"other","partitionKey":{"paths":["/other"],"kind":"Hash","version":2}}`), 1))
+	w.Must(w.Stack.Account.CreateContainer(w.Ctx, "shop", []byte(`{"id":"other","partitionKey":{"paths":["/other"],"kind":"Hash","version":2}}`), 1))
 	for _, one := range []string{"producer", "archiver"} {
-		process, err := w.stack.Spawn(one, one, []string{"run"})
-		w.must(err)
-		w.cast = append(w.cast, process)
+		process, err := w.Stack.Spawn(one, one, []string{"run"})
+		w.Must(err)
+		w.Cast = append(w.Cast, process)
 	}
-	w.topicsExist()
+	w.TopicsExist()
 	w.publishStrangers()
-	fresh := w.stack.Progress(w.fresh.TopicName())
-	w.until(30*time.Second, "marks of "+w.fresh.Name(), func() (string, error) {
-		err := fresh.Refresh()
+	fresh := w.Stack.Progress(w.fresh.TopicName())
+	w.Until(30*time.Second, "marks of "+w.fresh.Name(), func() (string, error) {
+		err := fresh.Refresh(w.Ctx)
 		if err == nil && fresh.Rows["_almanac"] < int64(w.fresh.Ranges) {
 			return fmt.Sprintf("%d rows", fresh.Rows["_almanac"]), nil
 		}
 		return "", err
 	})
 	w.write(w.fresh, "f")
-	ledger, err := oracle.ReadLedger(w.stack.Ledger)
-	w.must(err)
+	ledger, err := oracle.ReadLedger(w.Stack.Ledger)
+	w.Must(err)
 	last := ledger.ByName(w.orders.Name()).Last()
-	w.until(30*time.Second, "points", func() (string, error) {
-		if list := w.points(w.empty); len(list.Points) == 0 {
+	w.Until(30*time.Second, "points", func() (string, error) {
+		if list := w.Points(w.empty); len(list.Points) == 0 {
 			return fmt.Sprintf("%s: %q", w.empty.Name(), list.Pending), nil
 		}
-		w.list = w.points(w.orders)
+		w.list = w.Points(w.orders)
 		if n := len(w.list.Points); n < 2 || w.list.Points[n-1].CompleteTo.Before(last) {
 			return fmt.Sprintf("%s: %q", w.orders.Name(), w.list.Pending), nil
 		}
 		return "", nil
 	})
-	w.until(30*time.Second, "history of "+w.fresh.Name(), func() (string, error) {
-		err := fresh.Refresh()
+	w.Until(30*time.Second, "history of "+w.fresh.Name(), func() (string, error) {
+		err := fresh.Refresh(w.Ctx)
 		if err == nil && fresh.Rows[w.fresh.Name()] < 10 {
 			return fmt.Sprintf("%d rows", fresh.Rows[w.fresh.Name()]), nil
 		}
 		return "", err
 	})
-	w.stop(w.cast...)
-	w.list = w.points(w.orders)
+	w.Stop(w.Cast...)
+	w.list = w.Points(w.orders)
 }
 
 func (w *ward) write(c harness.Container, name string) {
 	for n := range 10 {
-		w.must(w.stack.Account.Write(w.ctx, harness.Create, c, fmt.Sprintf(`["k%d"]`, n), fmt.Appendf(nil, `{"id":"%s%d","pk":"k%d"}`, name, n, n)))
+		w.Must(w.Stack.Account.Write(w.Ctx, harness.Create, c, fmt.Sprintf(`["k%d"]`, n), fmt.Appendf(nil, `{"id":"%s%d","pk":"k%d"}`, name, n, n)))
 	}
 }
 
 // publishStrangers puts records on the topic that are not Almanac's.
 func (w *ward) publishStrangers() {
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.stack.Brokers()...))
-	w.must(err)
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.Stack.Brokers()...))
+	w.Must(err)
 	defer client.Close()
 	for _, r := range []*kgo.Record{
 		{Key: []byte("k"), Value: []byte("not ours")},
@@ -133,17 +127,17 @@ func (w *ward) publishStrangers() {
 		{Key: []byte{0xFF}, Value: []byte{0, 1, 2, 0xFE}, Headers: []kgo.RecordHeader{{Key: "ce_type", Value: []byte("com.example.thing")}, {Key: "x"}}},
 	} {
 		r.Topic = w.orders.TopicName()
-		w.must(client.ProduceSync(w.ctx, r).FirstErr())
+		w.Must(client.ProduceSync(w.Ctx, r).FirstErr())
 	}
 }
 
 // strangers looks for their rows; the points are exact nevertheless (points has looked).
 func (w *ward) strangers() {
 	report := &oracle.Report{}
-	a, err := oracle.ReadArchive(w.stack.Archive, w.orders.TopicName(), report)
-	w.must(err)
-	ends, err := w.stack.Ends(w.ctx, w.orders.TopicName())
-	w.must(err)
+	a, err := oracle.ReadArchive(w.Stack.Archive, w.orders.TopicName(), report)
+	w.Must(err)
+	ends, err := w.Stack.Ends(w.Ctx, w.orders.TopicName())
+	w.Must(err)
 	found := 0
 	for i := range a.Rows {
 		r := &a.Rows[i]
@@ -161,20 +155,20 @@ func (w *ward) strangers() {
 // emptyContainer restores one: it makes points too.
 func (w *ward) emptyContainer() {
 	var report struct{ Documents int }
-	w.tell(&report, "restorer", "run", "--container", w.empty.Name(), "--at", w.points(w.empty).Points[0].Name, "--to", "shop.empty-back", "-o", "json")
-	if _, err := w.stack.Account.ReadContainer(w.ctx, harness.Container{Database: "shop", ID: "empty-back"}); err != nil || report.Documents != 0 {
+	w.Tell(&report, "restorer", "run", "--container", w.empty.Name(), "--at", w.Points(w.empty).Points[0].Name, "--to", "shop.empty-back", "-o", "json")
+	if _, err := w.Stack.Account.ReadContainer(w.Ctx, harness.Container{Database: "shop", ID: "empty-back"}); err != nil || report.Documents != 0 {
 		w.Errorf("got %d documents, container: %v; want an empty container", report.Documents, err)
 	}
 }
 
 // startFromNow has history, no points, and `points` says why.
 func (w *ward) startFromNow() {
-	list := w.points(w.fresh)
+	list := w.Points(w.fresh)
 	if len(list.Points) != 0 || !strings.Contains(strings.Join(list.Pending, "\n"), `begun at "now"`) {
 		w.Errorf("got %d points, pending %q; want none and the reason", len(list.Points), list.Pending)
 	}
-	result, err := w.stack.Run(w.ctx, "restorer", "history", "--container", w.fresh.Name(), "--partition-key", `["k3"]`, "--id", "f3", "-o", "json")
-	w.must(err)
+	result, err := w.Stack.Run(w.Ctx, "restorer", "history", "--container", w.fresh.Name(), "--partition-key", `["k3"]`, "--id", "f3", "-o", "json")
+	w.Must(err)
 	if result.Exit != 0 || !strings.Contains(string(result.Stdout), "upserted") {
 		w.Errorf("%v: exit code %d: %s%s; want one version", result.Args, result.Exit, result.Stdout, result.Stderr)
 	}
@@ -250,14 +244,14 @@ func (w *ward) refusals() []refusal {
 func (w *ward) refuse(test refusal) {
 	args := test.args
 	if test.config != nil {
-		text, err := os.ReadFile(w.stack.Config)
-		w.must(err)
+		text, err := os.ReadFile(w.Stack.Config)
+		w.Must(err)
 		changed := test.config(string(text))
 		if changed == string(text) {
 			w.Fatal("the configuration is not changed")
 		}
 		path := filepath.Join(w.TempDir(), "almanac.yaml")
-		w.must(os.WriteFile(path, []byte(changed), 0o644))
+		w.Must(os.WriteFile(path, []byte(changed), 0o644))
 		args = append(slices.Clone(args), "--config", path)
 	}
 	programs := []string{test.program}
@@ -269,10 +263,10 @@ func (w *ward) refuse(test refusal) {
 		if program == "restorer" && len(test.args) == 1 {
 			args = append([]string{"points"}, args[1:]...)
 		}
-		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(w.Ctx, 20*time.Second)
 		defer cancel()
-		result, err := w.stack.RunEnv(ctx, test.env, program, args...)
-		w.must(err)
+		result, err := w.Stack.RunEnv(ctx, test.env, program, args...)
+		w.Must(err)
 		w.judge(result, test.exit, test.says...)
 	}
 }
@@ -303,8 +297,8 @@ func (w *ward) ordersOnly(config string) string {
 
 // fewerPartitions puts a topic of the same name and fewer partitions into the place of the archived one.
 func (w *ward) fewerPartitions() {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, w.topics...), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	w.must(err)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, w.Topics...), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	w.Must(err)
 	defer cluster.Close()
 	brokers := strings.Join(cluster.ListenAddrs(), ",")
 	w.refuse(refusal{program: "producer", config: w.ordersOnly, args: []string{"run", "--kafka-brokers", brokers}, exit: 2, says: []string{w.orders.TopicName(), "2 partitions", "4"}})
@@ -313,11 +307,11 @@ func (w *ward) fewerPartitions() {
 
 // uuidOfTable replaces topic.json, so that the table is of another topic.
 func (w *ward) uuidOfTable() {
-	name := filepath.Join(w.stack.Archive, w.orders.TopicName(), "topic.json")
+	name := filepath.Join(w.Stack.Archive, w.orders.TopicName(), "topic.json")
 	was, err := os.ReadFile(name)
-	w.must(err)
-	w.must(os.WriteFile(name, []byte(`{"uuid":"0f0f0f0f-0000-4000-8000-000000000001","format":1}`), 0o644))
-	defer func() { w.must(os.WriteFile(name, was, 0o644)) }()
+	w.Must(err)
+	w.Must(os.WriteFile(name, []byte(`{"uuid":"0f0f0f0f-0000-4000-8000-000000000001","format":1}`), 0o644))
+	defer func() { w.Must(os.WriteFile(name, was, 0o644)) }()
 	w.refuse(refusal{program: "archiver", config: w.ordersOnly, args: []string{"run"}, exit: 3, says: []string{w.orders.TopicName(), "0f0f0f0f-0000-4000-8000-000000000001", "topic.json"}})
 	w.refuse(refusal{program: "restorer", args: []string{"points", "--container", w.orders.Name()}, exit: 3, says: []string{w.orders.TopicName(), "topic.json"}})
 	w.refuse(refusal{program: "compactor", args: []string{"snapshot", "--container", w.orders.Name()}, exit: 3, says: []string{w.orders.TopicName(), "topic.json"}})
@@ -326,19 +320,19 @@ func (w *ward) uuidOfTable() {
 // uuidOfRecords lets the archiver begin a table for a topic whose records name another topic.
 func (w *ward) uuidOfRecords() {
 	root := w.TempDir()
-	for _, topic := range w.topics {
-		w.must(os.Mkdir(filepath.Join(root, topic), 0o755))
-		w.must(os.WriteFile(filepath.Join(root, topic, "topic.json"), []byte(`{"uuid":"0f0f0f0f-0000-4000-8000-000000000002","format":1}`), 0o644))
+	for _, topic := range w.Topics {
+		w.Must(os.Mkdir(filepath.Join(root, topic), 0o755))
+		w.Must(os.WriteFile(filepath.Join(root, topic, "topic.json"), []byte(`{"uuid":"0f0f0f0f-0000-4000-8000-000000000002","format":1}`), 0o644))
 	}
 	w.refuse(refusal{program: "archiver", args: []string{"run", "--archive-root", root}, exit: 3, says: []string{"uuid", "0f0f0f0f-0000-4000-8000-000000000002"}})
 	var halt struct{ Unit, Reason, Evidence string }
 	halts, err := filepath.Glob(filepath.Join(root, w.orders.TopicName(), "halts", "*.json"))
-	w.must(err)
+	w.Must(err)
 	if len(halts) == 0 {
 		w.Fatal("no halt is written down")
 	}
 	text, err := os.ReadFile(halts[0])
-	w.must(err)
+	w.Must(err)
 	if err := json.Unmarshal(text, &halt); err != nil || !strings.Contains(halt.Unit, w.orders.TopicName()) || halt.Evidence == "" {
 		w.Errorf("halt: got %s (%v)", text, err)
 	}

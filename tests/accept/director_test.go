@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,21 +20,57 @@ import (
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 	"github.com/cosmos-almanac/almanac/tests/harness"
+	"github.com/cosmos-almanac/almanac/tests/play"
 )
 
 const (
+	settle  = 3 * time.Second // how far replicas may lag: the premise of every complete_to
+	session = 2 * time.Second // of the consumer groups
+
 	kills          = 20 // of producers and archivers
 	compactorKills = 5
 	flowMost       = 60 * time.Second // for rows to be archived after a kill
 )
 
+// director does harm to a play on emulators.
+type director struct {
+	*play.Play
+
+	failed      harness.Container // that had the failover, in the range
+	failedRange oracle.Span
+}
+
+// newDirector starts the emulators; topic is one for all containers, or empty for one each.
+func newDirector(ctx context.Context, t *testing.T, topic string) *director {
+	p := newPlay(ctx, t, uint64(len(topic)), play.Shop(topic), harness.Settings{
+		"producer.page_size":                "50",
+		"producer.checkpoint_interval":      "500ms",
+		"producer.idle_checkpoint_interval": "2s",
+		"archiver.control_commit_interval":  "500ms",
+	})
+	p.Hire(12 * time.Millisecond)
+	return &director{Play: p}
+}
+
+func newPlay(ctx context.Context, t *testing.T, stream uint64, containers []harness.Container, over harness.Settings) *play.Play {
+	t.Helper()
+	return play.New(ctx, t, play.Options{Seed: seed, Stream: stream, Patience: 30 * time.Second, StopMost: 8 * time.Second, Stack: harness.Options{
+		Bin: bin, Partitions: 4, Containers: containers, Settings: harness.Settings{
+			"kafka.session_timeout":   session.String(),
+			"producer.settle":         settle.String(),
+			"archiver.flush_interval": "250ms",
+			"service.shutdown_grace":  "30s",
+		}.With(over),
+	}})
+}
+
 // harm does everything to the stack that it must survive, while authors write.
-func (p *play) harm() {
-	compactor, err := p.stack.Spawn("compactor", "compactor", []string{"run"})
-	p.must(err)
-	ctx, cancel := context.WithCancel(p.ctx)
+func (p *director) harm() {
+	compactor, err := p.Stack.Spawn("compactor", "compactor", []string{"run"})
+	p.Must(err)
+	ctx, cancel := context.WithCancel(p.Ctx)
 	var group errgroup.Group
-	random := rand.New(rand.NewPCG(p.random.Uint64(), 0))
+	random := rand.New(rand.NewPCG(p.Random.Uint64(), 0))
 	group.Go(func() error { return p.harmCompactor(ctx, compactor, random) })
 	defer func() {
 		cancel()
@@ -41,145 +78,82 @@ func (p *play) harm() {
 			p.Error(err)
 		}
 	}()
-	flow := newFlow(p)
+	flow := p.NewFlow()
 	killed := map[string]int{}
 	for n := range kills {
-		p.lag(time.Duration(200+p.random.IntN(1000)) * time.Millisecond)
-		p.until(flowMost, "rows after a kill", flow.moved)
-		victim := p.cast[p.random.IntN(len(p.cast))]
+		p.lag(time.Duration(200+p.Random.IntN(1000)) * time.Millisecond)
+		p.Until(flowMost, "rows after a kill", flow.Moved)
+		victim := p.Cast[p.Random.IntN(len(p.Cast))]
 		killed[victim.Name]++
-		p.must(victim.Restart())
+		p.Must(victim.Restart())
 		switch n {
-		case 5, 8, 13, 17:
-			p.early = append(p.early, p.restoreAny())
+		case 5, 8, 13:
+			p.RestoreEarly(p.Random.IntN)
+		case 17:
+			p.RestoreEarly(func(int) int { return 0 }) // the oldest, which will stay
 		case 9:
 			p.failOver()
 		default:
-			p.points(p.containers[n%len(p.containers)])
+			p.Points(p.Containers[n%len(p.Containers)])
 		}
 	}
 	p.Logf("killed %v", killed)
-	p.must(group.Wait())
-	p.stop(compactor)
-}
-
-// bury does what a real broker does by itself, see harness.Stack.Bury, until the function that it returns is called.
-func (p *play) bury() (end func()) {
-	ctx, cancel := context.WithCancel(p.ctx)
-	var group errgroup.Group
-	group.Go(func() error {
-		ticker := time.NewTicker(session / 4)
-		defer ticker.Stop()
-		for buried := 0; ; {
-			select {
-			case <-ctx.Done():
-				p.Logf("buried %d members that the broker forgot", buried)
-				return nil
-			case <-ticker.C:
-			}
-			n, err := p.stack.Bury(ctx, session)
-			if err != nil && ctx.Err() == nil {
-				return err
-			}
-			buried += n
-		}
-	})
-	return sync.OnceFunc(func() {
-		cancel()
-		if err := group.Wait(); err != nil {
-			p.Error(err)
-		}
-	})
-}
-
-// pause lets the programs work.
-func (p *play) pause(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.ctx.Done():
-		p.Fatal(p.ctx.Err())
-	}
-}
-
-// flow tells whether rows of documents were archived since it was asked last.
-type flow struct {
-	containers []harness.Container
-	topics     []*harness.Progress
-	before     int64
-}
-
-func newFlow(p *play) *flow {
-	f := &flow{containers: p.containers}
-	for _, topic := range p.topics {
-		f.topics = append(f.topics, p.stack.Progress(topic))
-	}
-	return f
-}
-
-func (f *flow) moved() (string, error) {
-	var rows int64
-	for _, topic := range f.topics {
-		if err := topic.Refresh(); err != nil {
-			return "", err
-		}
-		for _, c := range f.containers {
-			rows += topic.Rows[c.Name()]
-		}
-	}
-	if rows == f.before {
-		return fmt.Sprintf("still %d rows", rows), nil
-	}
-	f.before = rows
-	return "", nil
+	p.Must(group.Wait())
+	p.Stop(compactor)
 }
 
 // anyRange is a range in which something was written.
-func (p *play) anyRange() (cosmosfake.Range, cosmosfake.RangeState) {
-	c := p.containers[p.random.IntN(len(p.containers))]
-	states, err := p.stack.Cosmos.Ranges(c.Database, c.ID)
-	p.must(err)
+func (p *director) anyRange() (cosmosfake.Range, cosmosfake.RangeState) {
+	c := p.Containers[p.Random.IntN(len(p.Containers))]
+	states, err := p.Stack.Cosmos.Ranges(c.Database, c.ID)
+	p.Must(err)
 	for {
-		if s := states[p.random.IntN(len(states))]; s.Items > 0 {
+		if s := states[p.Random.IntN(len(states))]; s.Items > 0 {
 			return cosmosfake.Range{Database: c.Database, Container: c.ID, ID: s.ID}, s
 		}
 	}
 }
 
-// lag lets a replica of some range fall behind for a while, by less than the programs are told to allow for; and the
-// service write something of its own elsewhere. In between the programs work for so long.
-func (p *play) lag(work time.Duration) {
+// lagMost is how far a replica falls behind at most: less than settle, by what answering a request may take.
+const lagMost = settle - time.Second
+
+// lag lets a replica of some range fall behind for a while, by less than the programs are told to allow for, however busy
+// the machine is; and the service write something of its own elsewhere. In between the programs work for so long.
+func (p *director) lag(work time.Duration) {
 	r, before := p.anyRange()
 	began := time.Now()
-	p.pause(work / 2)
-	states, err := p.stack.Cosmos.Ranges(r.Database, r.Container)
-	p.must(err)
+	p.Stack.Cosmos.SetHook(func(*http.Request) *cosmosfake.Fault {
+		if time.Since(began) >= lagMost {
+			_, _ = p.Stack.Cosmos.ClearLag(r) // the range exists
+		}
+		return nil
+	})
+	defer p.Stack.Cosmos.SetHook(nil)
+	p.Pause(work / 2)
+	states, err := p.Stack.Cosmos.Ranges(r.Database, r.Container)
+	p.Must(err)
 	i := slices.IndexFunc(states, func(s cosmosfake.RangeState) bool { return s.ID == r.ID })
-	if behind := states[i].Newest - before.Newest; time.Since(began) < settle/2 && behind >= 0 {
-		_, err = p.stack.Cosmos.Lag(r, behind, 0)
-		p.must(err)
+	if behind := states[i].Newest - before.Newest; behind >= 0 {
+		_, err = p.Stack.Cosmos.Lag(r, behind, 0)
+		p.Must(err)
 	}
 	other, _ := p.anyRange()
-	_, err = p.stack.Cosmos.Bump(other, int64(1+p.random.IntN(3)))
-	p.must(err)
-	p.pause(work / 2)
-	_, err = p.stack.Cosmos.ClearLag(r)
-	p.must(err)
-	if lagged := time.Since(began); lagged >= settle {
-		p.Fatalf("a replica lagged for %v: the machine is too busy for a test that promises less than %v", lagged, settle)
-	}
+	_, err = p.Stack.Cosmos.Bump(other, int64(1+p.Random.IntN(3)))
+	p.Must(err)
+	p.Pause(work / 2)
+	_, err = p.Stack.Cosmos.ClearLag(r)
+	p.Must(err)
 }
 
 // failOver undoes the last writes of a range, some that its reader has read among them.
-func (p *play) failOver() {
+func (p *director) failOver() {
 	r, before := p.anyRange()
 	c := harness.Container{Database: r.Database, ID: r.Container}
-	topic := p.containers[slices.IndexFunc(p.containers, func(o harness.Container) bool { return o.Name() == c.Name() })].TopicName()
+	topic := p.Containers[slices.IndexFunc(p.Containers, func(o harness.Container) bool { return o.Name() == c.Name() })].TopicName()
 	span := oracle.Span{Min: before.Span.Min, Max: before.Span.Max}
-	p.until(flowMost, "the reader of range "+span.String(), func() (string, error) {
+	p.Until(flowMost, "the reader of range "+span.String(), func() (string, error) {
 		var checkpoint struct{ Position int64 }
-		text, err := os.ReadFile(filepath.Join(p.stack.Archive, topic, "checkpoints", c.Name(), span.String()+".json"))
+		text, err := os.ReadFile(filepath.Join(p.Stack.Archive, topic, "checkpoints", c.Name(), span.String()+".json"))
 		if err == nil {
 			err = json.Unmarshal(text, &checkpoint)
 		}
@@ -188,17 +162,17 @@ func (p *play) failOver() {
 		}
 		return "", err
 	})
-	states, err := p.stack.Cosmos.Ranges(r.Database, r.Container)
-	p.must(err)
+	states, err := p.Stack.Cosmos.Ranges(r.Database, r.Container)
+	p.Must(err)
 	now := states[slices.IndexFunc(states, func(s cosmosfake.RangeState) bool { return s.ID == r.ID })]
-	after, err := p.stack.Cosmos.Failover(r, min(now.Newest-now.Floor, now.Newest-before.Newest+int64(1+p.random.IntN(8))))
-	p.must(err)
+	after, err := p.Stack.Cosmos.Failover(r, min(now.Newest-now.Floor, now.Newest-before.Newest+int64(1+p.Random.IntN(8))))
+	p.Must(err)
 	p.failed, p.failedRange = c, span
 	p.Logf("failed over range %s of %s from %d to %d, its reader had come to %d", span, c.Name(), now.Newest, after.Newest, before.Newest)
 }
 
 // harmCompactor kills the compactor when it begins to write files of a snapshot, or whenever it is.
-func (p *play) harmCompactor(ctx context.Context, compactor *harness.Process, random *rand.Rand) error {
+func (p *director) harmCompactor(ctx context.Context, compactor *harness.Process, random *rand.Rand) error {
 	atWork := 0
 	for n := range compactorKills {
 		most := time.Duration(1000+random.IntN(4000)) * time.Millisecond
@@ -231,13 +205,14 @@ func (p *play) harmCompactor(ctx context.Context, compactor *harness.Process, ra
 		}
 	}
 	p.Logf("killed the compactor %d times, %d of them when it had just written something", compactorKills, atWork)
-	return nil
+	_, err := compactor.Addr(ctx) // until then it knows no signals
+	return err
 }
 
 // stateFiles counts what stands below the containers' folders, half-written files too.
-func (p *play) stateFiles() (n int, err error) {
-	for _, topic := range p.topics {
-		err := filepath.WalkDir(filepath.Join(p.stack.Archive, topic, "containers"), func(_ string, e fs.DirEntry, err error) error {
+func (p *director) stateFiles() (n int, err error) {
+	for _, topic := range p.Topics {
+		err := filepath.WalkDir(filepath.Join(p.Stack.Archive, topic, "containers"), func(_ string, e fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}

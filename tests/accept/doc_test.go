@@ -1,12 +1,7 @@
 // Package accept is the acceptance test of the whole: the four real programs between the emulators, killed, failed over
 // and lied to while somebody writes; then everything that they promise is compared with the emulator's ledger.
 //
-// Nouns:
-//
-//   - A play is one run of the stack: a cast of programs, authors who write documents, and a director who does harm to
-//     both, by choices drawn from one seed.
-//   - A corpus is documents whose bytes are hard to keep.
-//   - The oracle (package oracle) is the judge; it shares nothing with the product but the formats.
+// Nouns are those of package play; a ward is a play that gives the programs what they must refuse.
 //
 // The seed is printed; ALMANAC_SEED=n draws the same choices again (what the programs make of them depends on the
 // machine's scheduling too).

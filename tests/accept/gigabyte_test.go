@@ -201,7 +201,7 @@ func (b *bulk) archived(ctx context.Context, t *testing.T, backlog int64) {
 	}
 	each := max(1, b.bytes/max(1, b.records))
 	err = harness.Until(ctx, "the archiver", func() (string, error) {
-		if err := errors.Join(b.progress.Refresh(), b.stack.Failed()); err != nil {
+		if err := errors.Join(b.progress.Refresh(ctx), b.stack.Failed()); err != nil {
 			return "", err
 		}
 		left := int64(0)

@@ -22,8 +22,8 @@ const nobody = 65534
 func (w *ward) readOnly() {
 	w.chmod(0o555, 0o444)
 	defer w.chmod(0o755, 0o644)
-	for _, dir := range []string{bin, w.stack.Dir} {
-		w.must(os.Chmod(dir, 0o755)) // so that nobody finds the programs and their configuration
+	for _, dir := range []string{bin, w.Stack.Dir} {
+		w.Must(os.Chmod(dir, 0o755)) // so that nobody finds the programs and their configuration
 	}
 	for _, test := range []struct {
 		program string
@@ -36,14 +36,14 @@ func (w *ward) readOnly() {
 	} {
 		w.Run(test.program, func(t *testing.T) {
 			w := w.in(t)
-			w.judge(w.asNobody(test.program, test.args...), test.exit, "archive.root", w.stack.Archive)
+			w.judge(w.asNobody(test.program, test.args...), test.exit, "archive.root", w.Stack.Archive)
 		})
 	}
 	w.Run("restorer", func(t *testing.T) { // it only reads
 		w := w.in(t)
 		w.judge(w.asNobody("restorer", "points", "--container", w.orders.Name()), 0)
 	})
-	w.must(os.Chmod(w.stack.Archive, 0o300))
+	w.Must(os.Chmod(w.Stack.Archive, 0o300))
 	for _, program := range harness.Programs() {
 		args := []string{"run"}
 		if program == "restorer" {
@@ -51,14 +51,14 @@ func (w *ward) readOnly() {
 		}
 		w.Run("nor read by a "+program, func(t *testing.T) {
 			w := w.in(t)
-			w.judge(w.asNobody(program, args...), 2, "archive.root", w.stack.Archive, "permission")
+			w.judge(w.asNobody(program, args...), 2, "archive.root", w.Stack.Archive, "permission")
 		})
 	}
-	w.must(os.Chmod(w.stack.Archive, 0o755))
+	w.Must(os.Chmod(w.Stack.Archive, 0o755))
 }
 
 func (w *ward) chmod(dir, file fs.FileMode) {
-	w.must(filepath.WalkDir(w.stack.Archive, func(path string, e fs.DirEntry, err error) error {
+	w.Must(filepath.WalkDir(w.Stack.Archive, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -72,12 +72,12 @@ func (w *ward) chmod(dir, file fs.FileMode) {
 // asNobody runs a program as a user who is not root.
 func (w *ward) asNobody(program string, args ...string) *harness.Result {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, 6*time.Second)
+	ctx, cancel := context.WithTimeout(w.Ctx, 6*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "almanac-"+program), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errs, "/"
-	cmd.Env = append(os.Environ(), "ALMANAC_CONFIG="+w.stack.Config, "COSMOS_KEY="+w.stack.Cosmos.Key(), "ALMANAC_COMPACTOR_SPILL=/tmp")
+	cmd.Env = append(os.Environ(), "ALMANAC_CONFIG="+w.Stack.Config, "COSMOS_KEY="+w.Stack.Cosmos.Key(), "ALMANAC_COMPACTOR_SPILL=/tmp")
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}

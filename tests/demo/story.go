@@ -259,7 +259,7 @@ func (s *story) archive(ctx context.Context) (rows, behind int64, err error) {
 			return 0, 0, err
 		}
 		p := s.archived[i]
-		if err := p.Refresh(); err != nil {
+		if err := p.Refresh(ctx); err != nil {
 			return 0, 0, err
 		}
 		for _, n := range p.Rows {

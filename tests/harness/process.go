@@ -133,6 +133,23 @@ func (p *Process) Restart() error {
 	return p.Start()
 }
 
+// Pause stops the present life where it is (SIGSTOP): it keeps memory and connections and does nothing.
+func (p *Process) Pause() error { return p.signal("pause", syscall.SIGSTOP) }
+
+// Continue lets a paused life go on (SIGCONT).
+func (p *Process) Continue() error { return p.signal("continue", syscall.SIGCONT) }
+
+func (p *Process) signal(verb string, signal syscall.Signal) error {
+	cmd, ended := p.life()
+	if cmd == nil || closed(ended) {
+		return fmt.Errorf("%s %s: %w", verb, p.Name, os.ErrProcessDone)
+	}
+	if err := cmd.Process.Signal(signal); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, p.Name, err)
+	}
+	return nil
+}
+
 // PeakRSS is the greatest resident memory of the present life so far, in bytes.
 func (p *Process) PeakRSS() (int64, error) {
 	cmd, ended := p.life()

@@ -2,12 +2,11 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -20,20 +19,21 @@ type Progress struct {
 	Rows    map[string]int64 // by container
 	Last    map[int32]int64  // archived offset by topic partition
 
-	dir string
+	read func(ctx context.Context, name string) ([]byte, error)
+	log  string // folder of the table's log in the archive
 }
 
 // Progress begins to follow a topic.
 func (s *Stack) Progress(topic string) *Progress {
 	return &Progress{
-		dir: filepath.Join(s.Archive, topic, "changes", "_delta_log"), Rows: map[string]int64{}, Last: map[int32]int64{},
+		read: s.Read, log: topic + "/changes/_delta_log/", Rows: map[string]int64{}, Last: map[int32]int64{},
 	}
 }
 
 // Refresh reads the commits that came since.
-func (p *Progress) Refresh() error {
+func (p *Progress) Refresh(ctx context.Context) error {
 	for {
-		text, err := os.ReadFile(filepath.Join(p.dir, fmt.Sprintf("%020d.json", p.Commits)))
+		text, err := p.read(ctx, fmt.Sprintf("%s%020d.json", p.log, p.Commits))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -30,26 +30,41 @@ type Options struct {
 	Broker map[string]string
 	// Clock is the service's time; default time.Now.
 	Clock func() time.Time
+	// Brokers are those of a cluster that runs already; default: one in this process.
+	Brokers []string
+	// Store is where the archive lies when it lies in no folder.
+	Store Store
+}
+
+// Store keeps an archive elsewhere than in a folder.
+type Store interface {
+	// Settings are its part of almanac.yaml.
+	Settings() Settings
+	// Read reads one object by its name below the archive's root; fs.ErrNotExist where there is none.
+	Read(ctx context.Context, name string) ([]byte, error)
+	// Copy makes a folder hold what the store holds.
+	Copy(ctx context.Context, folder string) error
 }
 
 // restoredRanges is the number of physical ranges of a container that a restore makes.
 const restoredRanges = 5
 
-// Stack is the emulators, an empty archive and almanac.yaml. The caller starts the programs, and closes it.
+// Stack is the emulators, or what was given in their place, an empty archive and almanac.yaml. The caller starts the
+// programs, and closes it.
 type Stack struct {
 	Dir     string
-	Archive string // the archive's root
+	Archive string // the archive's root; with a Store the folder to which Fetch copies it
 	Ledger  string
 	Config  string
 	Logs    string
 	Cosmos  *cosmosfake.Server
-	Kafka   *kfake.Cluster
+	Kafka   *kfake.Cluster // nil where brokers were given
 	Account *Account
 
 	options   Options
 	ledger    *os.File
 	client    *kgo.Client
-	roll      roll
+	groups    *Groups
 	admin     *kadm.Client
 	processes []*Process
 }
@@ -83,8 +98,12 @@ func (s *Stack) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.Account = &Account{URL: s.Cosmos.URL(), Key: s.Cosmos.Key(), Client: s.Cosmos.Client()}
-	if err := s.openKafka(); err != nil {
+	if err := s.openKafka(ctx); err != nil {
 		return err
+	}
+	store := Settings{"archive.root": s.Archive}
+	if s.options.Store != nil {
+		store = s.options.Store.Settings()
 	}
 	databases := map[string]bool{}
 	for _, c := range s.options.Containers {
@@ -104,34 +123,10 @@ func (s *Stack) open(ctx context.Context) (err error) {
 		"cosmos.ca_file":  certificate,
 		"cosmos.account":  "emulator",
 		"kafka.brokers":   "[" + strings.Join(s.Brokers(), ", ") + "]",
-		"archive.root":    s.Archive,
 		"service.listen":  "127.0.0.1:0",
 		"compactor.spill": s.Dir,
 		"restorer.spill":  s.Dir,
-	}).With(s.options.Settings), s.options.Containers)
-}
-
-func (s *Stack) openKafka() (err error) {
-	topics := []string{}
-	for _, c := range s.options.Containers {
-		topics = append(topics, c.TopicName())
-	}
-	options := []kfake.Opt{
-		kfake.NumBrokers(1), kfake.SeedTopics(s.options.Partitions, topics...),
-		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
-	}
-	if len(s.options.Broker) > 0 {
-		options = append(options, kfake.BrokerConfigs(s.options.Broker))
-	}
-	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
-		return err
-	}
-	s.call()
-	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.Brokers()...)); err != nil {
-		return err
-	}
-	s.admin = kadm.NewClient(s.client)
-	return nil
+	}).With(store).With(s.options.Settings), s.options.Containers)
 }
 
 // Close kills what still runs and ends the emulators.
@@ -142,6 +137,9 @@ func (s *Stack) Close() error {
 	var errs []error
 	if s.admin != nil {
 		s.admin.Close()
+	}
+	if s.groups != nil {
+		s.groups.Close()
 	}
 	if s.Kafka != nil {
 		s.Kafka.Close()
@@ -155,35 +153,21 @@ func (s *Stack) Close() error {
 	return errors.Join(errs...)
 }
 
-// Brokers are the addresses of Kafka.
-func (s *Stack) Brokers() []string { return s.Kafka.ListenAddrs() }
-
-// Ends is the end of every partition of a topic: the offset after the last record.
-func (s *Stack) Ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := s.admin.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = listed.Error()
+// Read reads an object of the archive; fs.ErrNotExist where there is none.
+func (s *Stack) Read(ctx context.Context, name string) ([]byte, error) {
+	if s.options.Store != nil {
+		return s.options.Store.Read(ctx, name)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list ends of topic %s: %w", topic, err)
-	}
-	ends := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
-	return ends, nil
+	return os.ReadFile(filepath.Join(s.Archive, filepath.FromSlash(name)))
 }
 
-// Forget lets the broker delete the records of a topic up to and including the offsets.
-func (s *Stack) Forget(ctx context.Context, topic string, last map[int32]int64) error {
-	offsets := kadm.Offsets{}
-	for partition, offset := range last {
-		offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset + 1})
+// Fetch makes the folder Archive hold what the archive holds, which it does anyway where that is a folder.
+func (s *Stack) Fetch(ctx context.Context) error {
+	if s.options.Store == nil {
+		return nil
 	}
-	deleted, err := s.admin.DeleteRecords(ctx, offsets)
-	if err == nil {
-		err = deleted.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("delete records of topic %s: %w", topic, err)
+	if err := s.options.Store.Copy(ctx, s.Archive); err != nil {
+		return fmt.Errorf("fetch archive: %w", err)
 	}
 	return nil
 }

@@ -26,13 +26,23 @@ import (
 // emulated is Azurite's account, seen from one address.
 type emulated struct {
 	account, key, endpoint string // http://host:port/account
+	connection             string // of Azurite itself
 }
 
 // at is Azurite itself, or a proxy before it.
 func at(t *testing.T, server string) emulated {
 	t.Helper()
-	e := emulated{}
-	for part := range strings.SplitSeq(must(t, components.azurite), ";") {
+	e := emulatedBy(must(t, components.azurite))
+	if server != "" {
+		e.endpoint = server + "/" + e.account
+	}
+	return e
+}
+
+// emulatedBy is an Azurite by its connection string.
+func emulatedBy(connection string) emulated {
+	e := emulated{connection: connection}
+	for part := range strings.SplitSeq(connection, ";") {
 		name, value, _ := strings.Cut(part, "=")
 		switch name {
 		case "AccountName":
@@ -42,9 +52,6 @@ func at(t *testing.T, server string) emulated {
 		case "BlobEndpoint":
 			e.endpoint = value
 		}
-	}
-	if server != "" {
-		e.endpoint = server + "/" + e.account
 	}
 	return e
 }
@@ -57,20 +64,26 @@ var containers atomic.Int64
 // newContainer makes an empty container, whatever the proxy does, and answers its name.
 func newContainer(t *testing.T) string {
 	t.Helper()
-	direct := at(t, "")
 	name := fmt.Sprintf("c-%d", containers.Add(1))
-	credential, err := container.NewSharedKeyCredential(direct.account, direct.key)
+	at(t, "").create(t, name)
+	return name
+}
+
+// create makes an empty container and answers its client, which shares nothing with the product's.
+func (e emulated) create(t *testing.T, name string) *container.Client {
+	t.Helper()
+	credential, err := container.NewSharedKeyCredential(e.account, e.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := container.NewClientWithSharedKeyCredential(direct.endpoint+"/"+name, credential, nil)
+	client, err := container.NewClientWithSharedKeyCredential(e.endpoint+"/"+name, credential, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.Create(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	return name
+	return client
 }
 
 // store opens a prefix of a container, with the account's key.
@@ -305,9 +318,9 @@ func TestAzureErrorsNameAndAdvise(t *testing.T) {
 		want []string
 	}{
 		{"container missing", direct.store(t, "missing/p", azure.Options{}), []string{"account devstoreaccount1", "container missing", "404 ContainerNotFound", "create it (az storage container create"}},
-		{"wrong key", emulated{direct.account, "d3Jvbmc=", direct.endpoint}.store(t, name, azure.Options{}), []string{"container " + name, "403", "key or signature belong to this account"}},
+		{"wrong key", emulated{account: direct.account, key: "d3Jvbmc=", endpoint: direct.endpoint}.store(t, name, azure.Options{}), []string{"container " + name, "403", "key or signature belong to this account"}},
 		{"signature without rights", direct.store(t, name, azure.Options{SAS: config.NewSecret("sv=2020-08-04&sr=c&sig=bm8%3D")}), []string{"403", "container " + name}},
-		{"nobody listens", emulated{direct.account, direct.key, "http://127.0.0.1:1/" + direct.account}.store(t, name, azure.Options{RetryDelay: time.Millisecond}), []string{"the endpoint does not answer"}},
+		{"nobody listens", emulated{account: direct.account, key: direct.key, endpoint: "http://127.0.0.1:1/" + direct.account}.store(t, name, azure.Options{RetryDelay: time.Millisecond}), []string{"the endpoint does not answer"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, putErr := test.s.Put(t.Context(), "o", strings.NewReader("x"), blob.IfAbsent())

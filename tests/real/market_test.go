@@ -96,7 +96,7 @@ func (m *market) trade() {
 	m.must(err)
 	progress := m.stack.Progress(marketTopic)
 	m.must(harness.Until(m.ctx, "the archive to hold the topic", func() (string, error) {
-		err := progress.Refresh()
+		err := progress.Refresh(m.ctx)
 		return progress.Missing(ends), err
 	}))
 	m.stop(archiver)

@@ -137,14 +137,10 @@ func (s *supervisor) restorable(ctx context.Context, c harness.Container, before
 func newStack(t *testing.T, ctx context.Context, o harness.Options) *harness.Stack { //nolint:revive // t first in tests
 	t.Helper()
 	folder := filepath.Join(components.folder, t.Name())
-	bin := filepath.Join(folder, "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := harness.Build(ctx, bin); err != nil {
-		t.Fatal(err)
-	}
-	o.Dir, o.Bin, o.Partitions = folder, bin, 4
+	o.Dir, o.Bin, o.Partitions = folder, must(t, components.programs), 4
 	stack, err := harness.New(ctx, o)
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type proxy struct {
 	hook func(*http.Request) fate
 	seen []*http.Request
 	met  map[fate]int
+	cut  bool
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -61,6 +62,24 @@ func (p *proxy) on(hook func(*http.Request) fate) {
 	p.hook, p.seen = hook, nil
 }
 
+// breakAll breaks everything at once: what is under way is done or not and never answered, and nothing passes until mend.
+// Whatever was answered had been done before it returns.
+func (p *proxy) breakAll() { p.setCut(true) }
+
+func (p *proxy) mend() { p.setCut(false) }
+
+func (p *proxy) setCut(cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut
+}
+
+func (p *proxy) isCut() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cut
+}
+
 // requests are those that were seen since the hook was set.
 func (p *proxy) requests(match func(*http.Request) bool) (n int) {
 	p.mu.Lock()
@@ -76,9 +95,12 @@ func (p *proxy) requests(match func(*http.Request) bool) (n int) {
 func (p *proxy) choose(r *http.Request) fate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen = append(p.seen, r)
 	chosen := pass
-	if p.hook != nil {
+	switch {
+	case p.cut:
+		chosen = dropped
+	case p.hook != nil:
+		p.seen = append(p.seen, r)
 		chosen = p.hook(r)
 	}
 	p.met[chosen]++
@@ -99,7 +121,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	switch {
-	case chosen == lost, chosen == torn && len(body) == 0:
+	case chosen == lost, chosen == torn && len(body) == 0, p.isCut():
 		panic(http.ErrAbortHandler)
 	case chosen == failedDone && r.Method == http.MethodPut:
 		refuse(w, http.StatusInternalServerError, "InternalError")

@@ -120,9 +120,12 @@ func folder(t *testing.T, path string) place {
 
 // emulatedPlace is a table in Azurite.
 func emulatedPlace(t *testing.T, name string) place {
-	e := at(t, "")
+	return at(t, "").place(t, name)
+}
+
+func (e emulated) place(t *testing.T, name string) place {
 	return place{t: t, table: "az://" + name, options: map[string]any{
-		"connection_string": must(t, components.azurite), "emulator": e.server(),
+		"connection_string": e.connection, "emulator": e.server(),
 		"storage": map[string]string{"account_name": e.account, "account_key": e.key, "endpoint": e.endpoint, "allow_http": "true"},
 	}}
 }

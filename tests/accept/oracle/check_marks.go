@@ -167,7 +167,7 @@ func checkMark(m *Mark, r *Range, config int64, lineage []Entry, rows located) [
 		case e.LSN > m.LSN && !e.Time.After(m.CompleteTo):
 			wrong = append(wrong, fmt.Sprintf("%s: lsn %d of %s is above it, but was acknowledged before its complete_to %s",
 				m, e.LSN, stamp(e.Time), stamp(m.CompleteTo)))
-		case e.LSN <= m.LSN && e.Time.After(m.Latest):
+		case e.LSN <= m.LSN && e.after(m.Latest):
 			wrong = append(wrong, fmt.Sprintf("%s: lsn %d of %s is in it, but later than its latest %s", m, e.LSN, stamp(e.Time), stamp(m.Latest)))
 		}
 	}

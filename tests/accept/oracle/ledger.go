@@ -36,6 +36,11 @@ type Doc struct{ PK, ID string }
 
 func (e *Entry) doc() Doc { return e.at }
 
+// after reports whether a write is later than a time of the archive, which has milliseconds: both stand for a whole one.
+func (e *Entry) after(t time.Time) bool {
+	return e.Time.Truncate(time.Millisecond).After(t.Truncate(time.Millisecond))
+}
+
 // Ledger is the history of every container by its resource id.
 type Ledger map[string]*History
 

@@ -155,7 +155,7 @@ func CheckContent(name string, got map[Doc]string, want map[Doc]*Entry, limit ti
 			report.Add("restored", "%s: document %s %s of %s is missing", name, doc.PK, doc.ID, stamp(e.Time))
 		case sha != e.SHA256:
 			report.Add("restored", "%s: document %s %s has SHA-256 %s, the ledger says %s at lsn %d", name, doc.PK, doc.ID, sha, e.SHA256, e.LSN)
-		case !limit.IsZero() && e.Time.After(limit):
+		case !limit.IsZero() && e.after(limit):
 			report.Add("restored", "%s: document %s %s is of %s, after %s", name, doc.PK, doc.ID, stamp(e.Time), stamp(limit))
 		}
 	}

@@ -89,7 +89,7 @@ func newWorld(t *testing.T) *world {
 	c2 := *write(high, k1, "c", 1, 3, 5, 4)
 	w.ledger = append(w.ledger, Entry{Op: "failover", Container: "shop.a", RID: worldRID, Min: high.Min, Max: high.Max, Config: 2, UndoneFrom: 3, Time: clock(5)})
 	c3 := *write(high, k1, "c", 2, 3, 6, 6.5)
-	d1 := *write(high, k1, "d", 2, 4, 7, 7)
+	d1 := *write(high, k1, "d", 2, 4, 7, 8.5004) // in the last millisecond of its mark and of what is restored
 
 	w.mark(low, 10, 1, 1, "loading", 0, 0)
 	w.change(a1, 10, 1)
@@ -121,7 +121,7 @@ func newWorld(t *testing.T) *world {
 		doc := Doc{[]string{k0, k0, k1, k1}[i], id}
 		w.got[doc] = []string{a2.SHA256, b1.SHA256, c3.SHA256, d1.SHA256}[i]
 	}
-	w.limit = clock(8.9)
+	w.limit = clock(8.5)
 	return w
 }
 

@@ -1,22 +1,24 @@
-// Package archiver_test measures the archiver beside the obvious loop over the same libraries: franz-go's records into
-// parquet-go's generic writer, without offsets in the commit, proof of the files, or a bound on anything.
+// Package archiver_test measures the archiver beside others that write the same topic as Parquet: the obvious loop over
+// the same libraries (franz-go's records into parquet-go's generic writer, without offsets in the commit, proof of the
+// files, or a bound on anything), and Redpanda Connect where ALMANAC_REDPANDA_CONNECT
+// names its binary.
 package archiver_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
-	"slices"
-	"syscall"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -24,8 +26,9 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/dir"
-	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/schemas"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
 )
 
 const (
@@ -34,184 +37,193 @@ const (
 	topicBytes = 200 << 20
 )
 
-// BenchmarkArchiver archives a whole topic per round. Kafka runs in the same process, so its part of the processor time
-// is in both rates.
-func BenchmarkArchiver(b *testing.B) {
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer kafka.Close()
-	id := schemas.NewUUID()
-	records, raw := fill(b, kafka, id)
-	for name, archiveAll := range map[string]func(*testing.B, blob.Store, *kfake.Cluster, int64){"almanac": almanac, "obvious": obvious} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(raw)
-			before := processorTime(b)
-			for b.Loop() {
-				b.StopTimer()
-				store, err := dir.New(b.TempDir(), dir.Options{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				identity := fmt.Appendf(nil, `{"uuid":%q,"format":%d}`, id, schemas.FormatVersion)
-				if _, err := store.Put(b.Context(), schemas.TopicFile(topicName), bytes.NewReader(identity), blob.IfAbsent()); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-				archiveAll(b, store, kafka, records)
-			}
-			used := processorTime(b) - before
-			b.ReportMetric(float64(raw)*float64(b.N)/1e6/used.Seconds(), "MB/s/core")
-			b.ReportMetric(float64(records)*float64(b.N)/used.Seconds(), "records/s/core")
-		})
-	}
-}
+// redpanda names a binary of Redpanda Connect that has its components kafka, io, pure and parquet.
+const redpanda = "ALMANAC_REDPANDA_CONNECT"
 
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-func almanac(b *testing.B, store blob.Store, kafka *kfake.Cluster, records int64) {
-	b.Helper()
-	cfg := &config.Config{
-		Kafka:      config.Kafka{Brokers: kafka.ListenAddrs(), SessionTimeout: 5 * time.Second},
-		Archiver:   config.Archiver{Group: schemas.NewUUID().String(), FlushBytes: 64 << 20, FlushInterval: time.Second, ControlCommitInterval: time.Second},
-		Service:    config.Service{ShutdownGrace: 10 * time.Second},
-		Containers: []config.Container{{Database: "shop", Container: "orders", Topic: topicName}},
-	}
-	var polled counter
-	a, err := archiver.New(archiver.Options{
-		Config: cfg, Archive: store, Producer: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Kafka: []kgo.Opt{kgo.WithHooks(&polled)},
+func TestMain(m *testing.M) {
+	peer.Main(m, map[string]func(context.Context, []string) error{
+		"almanac": func(context.Context, []string) error { service.Main(archiver.Program()); return nil },
+		"obvious": obvious,
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	polled.want, polled.reached = records, cancel // the stop commits what is left
-	if err := a.Run(ctx); err != nil {
-		b.Fatal(err)
-	}
-	changes, err := archive.OpenChanges(b.Context(), store, topicName)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var archived int64
-	for _, last := range changes.Offsets() {
-		archived += last + 1
-	}
-	if archived != records {
-		b.Fatalf("got %d records archived want %d", archived, records)
-	}
 }
 
-// counter calls reached once so many records were polled. The poll that brings them is taken in before the archiver stops.
-type counter struct {
-	n, want int64
-	reached func()
+// input is a topic to archive.
+type input struct {
+	brokers []string
+	topic   schemas.UUID
+	records int64
+	raw     int64 // bytes of documents
 }
 
-func (c *counter) OnFetchRecordUnbuffered(_ *kgo.Record, polled bool) {
-	if polled {
-		if c.n++; c.n == c.want {
-			c.reached()
-		}
-	}
-}
-
-// obviousRow is what the obvious loop writes.
-type obviousRow struct {
-	PartitionKey string `parquet:"partition_key,dict"`
-	ID           string `parquet:"id"`
-	Op           string `parquet:"op,dict"`
-	TS           int64  `parquet:"ts,timestamp(microsecond)"`
-	Generation   int64  `parquet:"generation"`
-	LSN          int64  `parquet:"lsn"`
-	EPK          string `parquet:"epk"`
-	Incarnation  string `parquet:"incarnation,dict"`
-	RID          string `parquet:"rid"`
-	ETag         string `parquet:"etag"`
-	Document     string `parquet:"document"`
-	Partition    int32  `parquet:"topic_partition"`
-	Offset       int64  `parquet:"offset"`
-	PublishedAt  int64  `parquet:"published_at,timestamp(microsecond)"`
-}
-
-func obvious(b *testing.B, store blob.Store, kafka *kfake.Cluster, records int64) {
-	b.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...), kgo.ConsumeTopics(topicName))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer client.Close()
-	var rows []obviousRow
-	size, files := 0, 0
-	write := func() {
-		slices.SortFunc(rows, func(x, y obviousRow) int {
-			return cmp.Or(cmp.Compare(x.PartitionKey, y.PartitionKey), cmp.Compare(x.ID, y.ID), cmp.Compare(x.LSN, y.LSN))
-		})
-		var file bytes.Buffer
-		w := parquet.NewGenericWriter[obviousRow](&file, parquet.Compression(&parquet.Zstd))
-		if _, err := w.Write(rows); err != nil {
-			b.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := store.Put(b.Context(), fmt.Sprintf("file-%d.parquet", files), &file, blob.IfAbsent()); err != nil {
-			b.Fatal(err)
-		}
-		rows, size, files = rows[:0], 0, files+1
-	}
-	for records > 0 {
-		fetched := client.PollFetches(b.Context())
-		if err := fetched.Err(); err != nil {
-			b.Fatal(err)
-		}
-		fetched.EachRecord(func(r *kgo.Record) {
-			records--
-			row := rowOf(b, r)
-			rows = append(rows, row)
-			if size += len(row.Document); size >= 64<<20 {
-				write()
+// BenchmarkArchiver archives a whole topic per round, from the start of the process to the commit of the last record.
+func BenchmarkArchiver(b *testing.B) {
+	for _, s := range shapes() {
+		b.Run(s.name, func(b *testing.B) {
+			kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer kafka.Close()
+			in := fill(b, kafka, s)
+			var compared peer.Comparison
+			for _, one := range peers() {
+				b.Run(one.name, func(b *testing.B) {
+					var used peer.Usage
+					n := 0
+					for b.Loop() {
+						n++
+						command, done := one.command(b, in, b.TempDir())
+						run, err := peer.Run(command, done)
+						if err != nil {
+							b.Fatal(err)
+						}
+						used.Add(run)
+					}
+					compared.Report(b, used, n, in.records, in.raw)
+				})
 			}
 		})
 	}
-	write()
 }
 
-type headers []kgo.RecordHeader
+// contender is one that archives the input into the folder.
+type contender struct {
+	name    string
+	command func(b *testing.B, in *input, folder string) (command *exec.Cmd, done func() (bool, error))
+}
 
-func (h headers) Header(name string) []byte {
-	for _, one := range h {
-		if one.Key == name {
-			return one.Value
-		}
+func peers() []contender {
+	all := []contender{{"almanac", almanacCommand}, {"obvious", obviousCommand}}
+	if os.Getenv(redpanda) != "" {
+		all = append(all, contender{"redpanda", redpandaCommand})
 	}
-	return nil
+	return all
 }
 
-func rowOf(b *testing.B, r *kgo.Record) obviousRow {
+func almanacCommand(b *testing.B, in *input, folder string) (*exec.Cmd, func() (bool, error)) {
 	b.Helper()
-	var e schemas.Received
-	if err := schemas.DecodeHeaders(headers(r.Headers), &e); err != nil {
+	store, err := dir.New(folder, dir.Options{})
+	if err != nil {
 		b.Fatal(err)
 	}
-	return obviousRow{
-		PartitionKey: string(r.Key), ID: string(e.Subject), Op: string(e.Op), TS: e.Time.UnixMicro(), Generation: int64(e.Attributes.Generation),
-		LSN: int64(e.Attributes.Order.LSN), EPK: schemas.HexEPK(e.Attributes.EPK), Incarnation: string(e.Attributes.Incarnation), RID: string(e.Attributes.RID),
-		ETag: string(e.Attributes.ETag), Document: string(r.Value), Partition: r.Partition, Offset: r.Offset, PublishedAt: r.Timestamp.UnixMicro(),
+	identity := fmt.Appendf(nil, `{"uuid":%q,"format":%d}`, in.topic, schemas.FormatVersion)
+	if _, err := store.Put(b.Context(), schemas.TopicFile(topicName), bytes.NewReader(identity), blob.IfAbsent()); err != nil {
+		b.Fatal(err)
 	}
+	file := write(b, "almanac.yaml", fmt.Sprintf(`
+archive: {root: %q}
+kafka: {brokers: [%s], session_timeout: 6s}
+archiver: {flush_interval: 2s}
+containers: [{database: shop, container: orders, topic: %s, deletes: none}]
+`, folder, quoted(in.brokers), topicName))
+	command, err := peer.Role(b.Context(), "almanac", "run", "--config", file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return command, func() (bool, error) {
+		changes, err := archive.OpenChanges(b.Context(), store, topicName)
+		if errors.Is(err, blob.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		archived := int64(0)
+		for _, last := range changes.Offsets() {
+			archived += last + 1
+		}
+		return archived == in.records, nil
+	}
+}
+
+func obviousCommand(b *testing.B, in *input, folder string) (*exec.Cmd, func() (bool, error)) {
+	b.Helper()
+	command, err := peer.Role(b.Context(), "obvious", fmt.Sprint(in.records), folder, strings.Join(in.brokers, ","))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return command, nil
+}
+
+// redpandaCommand writes the columns that the obvious loop writes, in files as large, and is done when its group's
+// offsets are at the end of the topic: it commits them after it has written.
+func redpandaCommand(b *testing.B, in *input, folder string) (*exec.Cmd, func() (bool, error)) {
+	b.Helper()
+	group := schemas.NewUUID().String()
+	file := write(b, "connect.yaml", fmt.Sprintf(redpandaConfig, quoted(in.brokers), topicName, group, filepath.Join(folder, "${!uuid_v4()}.parquet")))
+	client, err := kgo.NewClient(kgo.SeedBrokers(in.brokers...))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(client.Close)
+	admin := kadm.NewClient(client)
+	return exec.CommandContext(b.Context(), os.Getenv(redpanda), "run", file), func() (bool, error) {
+		offsets, err := admin.FetchOffsets(b.Context(), group)
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		committed := int64(0)
+		offsets.Each(func(o kadm.OffsetResponse) { committed += o.At })
+		return committed == in.records, nil
+	}
+}
+
+const redpandaConfig = `
+http: {enabled: false}
+logger: {level: ERROR}
+input:
+  kafka_franz:
+    seed_brokers: [%s]
+    topics: [%s]
+    consumer_group: %s
+    start_offset: earliest
+    batching: {byte_size: 67108864, period: 2s}
+pipeline:
+  threads: 1
+  processors:
+    - mapping: |
+        let h = @
+        root.partition_key = @kafka_key.string()
+        root.id = $h.ce_subject.or("")
+        root.op = $h.ce_type.or("")
+        root.ts = $h.ce_time.or("")
+        root.almanac = $h.almanac.or("").bytes()
+        root.document = content().string()
+        root.topic_partition = @kafka_partition
+        root.offset = @kafka_offset
+        root.published_at = @kafka_timestamp_unix
+    - parquet_encode:
+        default_compression: zstd
+        schema:
+          - {name: partition_key, type: UTF8}
+          - {name: id, type: UTF8}
+          - {name: op, type: UTF8}
+          - {name: ts, type: UTF8}
+          - {name: almanac, type: BYTE_ARRAY}
+          - {name: document, type: UTF8}
+          - {name: topic_partition, type: INT32}
+          - {name: offset, type: INT64}
+          - {name: published_at, type: INT64}
+output:
+  file: {path: '%s', codec: all-bytes}
+`
+
+func quoted(brokers []string) string { return `"` + strings.Join(brokers, `", "`) + `"` }
+
+func write(b *testing.B, name, text string) (path string) {
+	b.Helper()
+	path = filepath.Join(b.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
 }
 
 // fill puts documents of one to two KiB on the topic.
-func fill(b *testing.B, kafka *kfake.Cluster, topic schemas.UUID) (records, raw int64) {
+func fill(b *testing.B, kafka *kfake.Cluster, s shape) *input {
 	b.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...), kgo.DefaultProduceTopic(topicName), kgo.MaxBufferedBytes(64<<20))
 	if err != nil {
@@ -220,9 +232,10 @@ func fill(b *testing.B, kafka *kfake.Cluster, topic schemas.UUID) (records, raw 
 	defer client.Close()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var errs []error
-	for ; raw < topicBytes; records++ {
-		record := documentRecord(b, rng, topic, int(records))
-		raw += int64(len(record.Value))
+	in := &input{topic: schemas.NewUUID(), brokers: kafka.ListenAddrs()}
+	for ; in.raw < topicBytes; in.records++ {
+		record := documentRecord(b, rng, s, in.topic, int(in.records))
+		in.raw += int64(len(record.Value))
 		client.Produce(b.Context(), record, func(_ *kgo.Record, err error) {
 			if err != nil {
 				errs = append(errs, err)
@@ -232,19 +245,14 @@ func fill(b *testing.B, kafka *kfake.Cluster, topic schemas.UUID) (records, raw 
 	if err := errors.Join(client.Flush(b.Context()), errors.Join(errs...)); err != nil {
 		b.Fatal(err)
 	}
-	return records, raw
+	return in
 }
 
-func documentRecord(b *testing.B, rng *rand.Rand, topic schemas.UUID, n int) *kgo.Record {
+func documentRecord(b *testing.B, rng *rand.Rand, s shape, topic schemas.UUID, n int) *kgo.Record {
 	b.Helper()
 	customer := rng.IntN(100_000)
-	document := fmt.Appendf(nil, `{"id":"order-%08d","customer":"customer-%06d","state":"%s","total":%d.%02d,"lines":[{}`, n, customer,
-		[]string{"open", "paid", "packed", "shipped"}[rng.IntN(4)], rng.IntN(1000), rng.IntN(100))
-	for range 8 + rng.IntN(12) {
-		document = fmt.Appendf(document, `,{"sku":"%016x","name":"%s of the %s","quantity":%d,"price":%d.%02d}`, rng.Uint64(),
-			[]string{"chair", "table", "lamp", "shelf"}[rng.IntN(4)], []string{"north", "south", "east", "west"}[rng.IntN(4)], 1+rng.IntN(9), rng.IntN(300), rng.IntN(100))
-	}
-	document = fmt.Appendf(document, `],"_rid":"%016x","_etag":"\"%016x\"","_ts":%d,"_lsn":%d}`, n, rng.Uint64(), 1_760_000_000+n/1000, n)
+	document := s.document(nil, rng, n, customer)
+	document = fmt.Appendf(document, `,"_rid":"%016x","_etag":"\"%016x\"","_ts":%d,"_lsn":%d}`, n, rng.Uint64(), 1_760_000_000+n/1000, n)
 	attributes, err := schemas.AppendAttributes(nil, &schemas.Attributes{
 		Topic: topic, Mode: schemas.LatestVersion, Incarnation: []byte("aXkBAKqh5wo="), EPK: fmt.Appendf(nil, "%016x", rng.Uint64()), Generation: 1_760_000_000_000,
 		Order: schemas.Order{LSN: schemas.LSN(n)}, RID: fmt.Appendf(nil, "%016x", n), ETag: fmt.Appendf(nil, `"%016x"`, rng.Uint64()),

@@ -1,5 +1,7 @@
-// Package compactor_test measures snapshots beside the obvious loop over the same libraries: parquet-go's generic reader
-// into a map of the container, and its generic writer, without contradictions, proof of the file, or a bound on anything.
+// Package compactor_test measures snapshots beside the obvious loop over the same libraries (parquet-go's generic reader
+// into a map of the container, and its generic writer, without contradictions, proof of the file, or a bound on anything),
+// and beside DuckDB where its Python package is installed (by deploy/dev/install; or ALMANAC_DUCKDB_PYTHON names a Python
+// that has it).
 package compactor_test
 
 import (
@@ -7,7 +9,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -18,7 +25,8 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive/archivetest"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/dir"
-	"github.com/cosmos-almanac/almanac/internal/blob/mem"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 const (
@@ -28,43 +36,122 @@ const (
 	size      = 1000
 )
 
-// BenchmarkSnapshot is a plan and its execution, from the files of `changes` to the commit of `state`. Memory 0 is as much
-// as all files need together; the others merge in passes.
+func TestMain(m *testing.M) {
+	peer.Main(m, map[string]func(context.Context, []string) error{"almanac": almanac, "obvious": obvious})
+}
+
+// BenchmarkSnapshot is a process that makes one snapshot: from the files of `changes` to the commit of `state`, or to one
+// file by the others. Merge buffers of 256 MiB hold all; with fewer it merges in passes.
 func BenchmarkSnapshot(b *testing.B) {
-	ctx := b.Context()
-	root := b.TempDir()
-	large, rows := archived(b, root)
-	target := compactor.Target{Topic: archivetest.LargeTopic, Container: archivetest.LargeContainer, Rules: soft(b)}
-	for _, c := range []struct {
-		name   string
-		memory int64
-	}{{"almanac", 256 << 20}, {"almanac-memory-32MiB", 32 << 20}} {
-		b.Run(c.name, func(b *testing.B) {
-			b.SetBytes(large.Raw)
+	source := b.TempDir()
+	large, rows := archived(b, source)
+	var compared peer.Comparison
+	for _, one := range contenders(b) {
+		b.Run(one.name, func(b *testing.B) {
+			var used peer.Usage
+			n := 0
 			for b.Loop() {
-				b.StopTimer()
-				copied := overlay(b, large.Topic.Root)
-				one, err := compactor.New(compactor.Options{Root: copied, Memory: c.memory, Spill: b.TempDir()})
+				n++
+				folder := b.TempDir()
+				must(b, os.CopyFS(folder, os.DirFS(source)))
+				run, err := peer.Run(one.command(b, folder), nil)
 				must(b, err)
-				b.StartTimer()
-				plan, err := one.Plan(ctx, target, "")
-				must(b, err)
-				result, err := one.Execute(ctx, plan)
-				must(b, err)
-				if result.Rows == 0 {
-					b.Fatal("no documents")
-				}
+				used.Add(run)
 			}
-			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+			compared.Report(b, used, n, rows, large.Raw)
 		})
 	}
-	b.Run("obvious", func(b *testing.B) {
-		b.SetBytes(large.Raw)
-		for b.Loop() {
-			must(b, obvious(ctx, large))
+}
+
+type contender struct {
+	name    string
+	command func(b *testing.B, folder string) *exec.Cmd // works on the archive in the folder, and may write there
+}
+
+func contenders(b *testing.B) []contender {
+	b.Helper()
+	role := func(name string, args ...string) func(*testing.B, string) *exec.Cmd {
+		return func(b *testing.B, folder string) *exec.Cmd {
+			b.Helper()
+			command, err := peer.Role(b.Context(), name, append([]string{folder}, args...)...)
+			must(b, err)
+			return command
 		}
-		b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-	})
+	}
+	all := []contender{
+		{"almanac", role("almanac", strconv.Itoa(256<<20))},
+		{"almanac-memory-32MiB", role("almanac", strconv.Itoa(32<<20))},
+		{"obvious", role("obvious")},
+	}
+	if duckdb := findDuckDB(b); duckdb != "" {
+		all = append(all, contender{"duckdb", func(b *testing.B, folder string) *exec.Cmd {
+			b.Helper()
+			return exec.CommandContext(b.Context(), duckdb, "-c", duckdbScript, folder)
+		}})
+	}
+	return all
+}
+
+func findDuckDB(b *testing.B) string {
+	b.Helper()
+	if python := os.Getenv("ALMANAC_DUCKDB_PYTHON"); python != "" {
+		return python
+	}
+	root, err := harness.Root()
+	must(b, err)
+	installed := filepath.Join(root, ".tools", "python", "bin", "python")
+	if _, err := os.Stat(installed); err != nil {
+		return ""
+	}
+	return installed
+}
+
+// duckdbScript makes the same rows of the same files, and sorts them as state is sorted.
+const duckdbScript = `
+import duckdb, sys
+folder = sys.argv[1]
+duckdb.execute(f"""
+COPY (
+  SELECT partition_key, id, ts, generation, lsn, ordinal, epk, rid, etag, ttl, document
+  FROM (
+    SELECT * FROM read_parquet('{folder}/*/changes/**/*.parquet', hive_partitioning = false) WHERE op NOT LIKE 'almanac.%'
+    QUALIFY row_number() OVER (PARTITION BY partition_key, id ORDER BY generation DESC, lsn DESC, ordinal DESC) = 1
+  )
+  WHERE document IS NOT NULL AND NOT (document::JSON ->> 'deleted')::BOOLEAN
+  ORDER BY partition_key, id
+) TO '{folder}/state.parquet' (FORMAT parquet, COMPRESSION zstd)
+""")
+rows = duckdb.execute(f"SELECT count(*) FROM '{folder}/state.parquet'").fetchone()[0]
+assert rows > 10000, rows
+`
+
+// almanac is the role: its arguments are the archive's folder and the bytes of merge buffers.
+func almanac(ctx context.Context, args []string) error {
+	memory, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	root, err := dir.New(args[0], dir.Options{})
+	if err != nil {
+		return err
+	}
+	rules, err := archivetest.SoftRules()
+	if err != nil {
+		return err
+	}
+	one, err := compactor.New(compactor.Options{Root: root, Memory: memory, Spill: args[0]})
+	if err != nil {
+		return err
+	}
+	plan, err := one.Plan(ctx, compactor.Target{Topic: archivetest.LargeTopic, Container: archivetest.LargeContainer, Rules: rules}, "")
+	if err != nil {
+		return err
+	}
+	result, err := one.Execute(ctx, plan)
+	if err == nil && result.Rows == 0 {
+		err = errors.New("no documents")
+	}
+	return err
 }
 
 func archived(b *testing.B, root string) (large *archivetest.Large, rows int64) {
@@ -89,29 +176,6 @@ func archived(b *testing.B, root string) (large *archivetest.Large, rows int64) 
 	return large, rows
 }
 
-// overlay is the archive in memory, so that a round leaves nothing behind and no disk is measured.
-func overlay(b *testing.B, from blob.Store) blob.Store {
-	b.Helper()
-	ctx := b.Context()
-	to := mem.New()
-	must(b, from.List(ctx, "", func(info blob.Info) error {
-		body, _, err := blob.ReadAll(ctx, from, info.Name, 1<<30)
-		if err != nil {
-			return err
-		}
-		_, err = to.Put(ctx, info.Name, bytes.NewReader(body), blob.Always())
-		return err
-	}))
-	return to
-}
-
-func soft(b *testing.B) archive.Rules {
-	b.Helper()
-	rules, err := archivetest.SoftRules()
-	must(b, err)
-	return rules
-}
-
 func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {
@@ -134,8 +198,13 @@ type state struct {
 	Document     string `parquet:"document,optional"`
 }
 
-func obvious(ctx context.Context, large *archivetest.Large) error {
-	changes, err := large.Topic.Changes(ctx)
+// obvious is the role: its argument is the archive's folder.
+func obvious(ctx context.Context, args []string) error {
+	store, err := dir.New(args[0], dir.Options{})
+	if err != nil {
+		return err
+	}
+	changes, err := archive.OpenChanges(ctx, store, archivetest.LargeTopic)
 	if err != nil {
 		return err
 	}
@@ -174,5 +243,8 @@ func obvious(ctx context.Context, large *archivetest.Large) error {
 	if _, err := w.Write(rows); err != nil {
 		return err
 	}
-	return w.Close()
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(args[0], "state.parquet"), out.Bytes(), 0o600)
 }

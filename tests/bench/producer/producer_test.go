@@ -4,11 +4,12 @@ package producer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,9 +23,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
-	"github.com/cosmos-almanac/almanac/internal/blob/mem"
-	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/producer"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -37,31 +38,56 @@ const (
 
 var products = harness.Container{Database: "shop", ID: "products", Key: []string{"/category"}, Ranges: ranges, Deletes: "none"}
 
-// BenchmarkProducer reads a whole container from the beginning per round. Cosmos DB and Kafka run in the same process,
-// so their part of the processor time is in both rates.
+func TestMain(m *testing.M) {
+	peer.Main(m, map[string]func(context.Context, []string) error{
+		"almanac": func(context.Context, []string) error { service.Main(producer.Program()); return nil },
+		"obvious": obvious,
+	})
+}
+
+// BenchmarkProducer reads a whole container from the beginning per round, from the start of the process to the last
+// document in the topic.
 func BenchmarkProducer(b *testing.B) {
 	server, raw := fill(b)
-	for name, publishAll := range map[string]func(*testing.B, *cosmosfake.Server, *kfake.Cluster){"almanac": almanac, "obvious": obvious} {
+	authorities := filepath.Join(b.TempDir(), "ca.pem")
+	must(b, os.WriteFile(authorities, server.CAPEM(), 0o600))
+	var compared peer.Comparison
+	for _, name := range []string{"almanac", "obvious"} {
 		b.Run(name, func(b *testing.B) {
-			b.SetBytes(raw)
-			var used time.Duration
+			var used peer.Usage
+			n := 0
 			for b.Loop() {
-				b.StopTimer()
+				n++
 				kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, products.TopicName()), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-				if err != nil {
-					b.Fatal(err)
-				}
-				before := processorTime(b)
-				b.StartTimer()
-				publishAll(b, server, kafka)
-				b.StopTimer()
-				used += processorTime(b) - before
+				must(b, err)
+				run, err := peer.Run(command(b, name, server, authorities, kafka), all(b, kafka))
+				must(b, err)
+				used.Add(run)
 				kafka.Close()
-				b.StartTimer()
 			}
-			b.ReportMetric(float64(documents*b.N)/used.Seconds(), "documents/s/core")
+			compared.Report(b, used, n, documents, raw)
 		})
 	}
+}
+
+func command(b *testing.B, name string, server *cosmosfake.Server, authorities string, kafka *kfake.Cluster) *exec.Cmd {
+	b.Helper()
+	args := []string{server.URL(), server.Key(), authorities, strings.Join(kafka.ListenAddrs(), ",")}
+	if name == "almanac" {
+		folder := b.TempDir()
+		file := filepath.Join(b.TempDir(), "almanac.yaml")
+		must(b, os.WriteFile(file, fmt.Appendf(nil, `
+cosmos: {endpoint: %q, key: %q, ca_file: %q, account: emulator}
+kafka: {brokers: ["%s"], session_timeout: 6s}
+archive: {root: %q}
+producer: {page_size: %d, poll_interval: 10ms}
+containers: [{database: %s, container: %s, topic: %s, deletes: none}]
+`, server.URL(), server.Key(), authorities, strings.Join(kafka.ListenAddrs(), `", "`), folder, pageSize, products.Database, products.ID, products.TopicName()), 0o600))
+		args = []string{"run", "--config", file}
+	}
+	made, err := peer.Role(b.Context(), name, args...)
+	must(b, err)
+	return made
 }
 
 func fill(b *testing.B) (*cosmosfake.Server, int64) {
@@ -92,101 +118,79 @@ func fill(b *testing.B) (*cosmosfake.Server, int64) {
 	return server, raw
 }
 
-func almanac(b *testing.B, server *cosmosfake.Server, kafka *kfake.Cluster) {
-	b.Helper()
-	authorities := filepath.Join(b.TempDir(), "ca.pem")
-	must(b, os.WriteFile(authorities, server.CAPEM(), 0o600))
-	cfg := &config.Config{
-		Cosmos: config.Cosmos{Endpoint: server.URL(), Key: config.NewSecret(server.Key()), CAFile: authorities, Account: "emulator"},
-		Kafka:  config.Kafka{Brokers: kafka.ListenAddrs(), SessionTimeout: 5 * time.Second, MaxMessageBytes: 1_000_000},
-		Producer: config.Producer{
-			Group: "producer", PollInterval: 10 * time.Millisecond, PageSize: pageSize, MarkInterval: time.Second, IdleMarkInterval: time.Second,
-			CheckpointInterval: 15 * time.Second, IdleCheckpointInterval: time.Minute, DefinitionInterval: time.Minute, RewindGrace: time.Minute,
-		},
-		Service: config.Service{ShutdownGrace: 10 * time.Second},
-		Containers: []config.Container{{
-			Database: products.Database, Container: products.ID, Topic: products.TopicName(), Start: config.StartBeginning, Deletes: config.DeletesNone,
-		}},
-	}
-	store := mem.New()
-	p, err := producer.New(producer.Options{Config: cfg, Archive: store, Root: store, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	must(b, err)
-	ctx, cancel := context.WithCancel(b.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	awaitRecords(b, kafka)
-	cancel()
-	must(b, <-ended)
-}
-
-// awaitRecords waits until the topic holds a record per document. Marks and the definition are a few more.
-func awaitRecords(b *testing.B, kafka *kfake.Cluster) {
+// all reports whether the topic holds a record per document. Marks and the definition are a few more.
+func all(b *testing.B, kafka *kfake.Cluster) func() (bool, error) {
 	b.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...))
 	must(b, err)
-	defer client.Close()
+	b.Cleanup(client.Close)
 	admin := kadm.NewClient(client)
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); ; <-ticker.C {
+	return func() (bool, error) {
 		ends, err := admin.ListEndOffsets(b.Context(), products.TopicName())
-		must(b, err)
 		sum := int64(0)
 		ends.Each(func(o kadm.ListedOffset) { sum += o.Offset })
-		if sum >= documents {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.Fatalf("got %d records want %d", sum, documents)
-		}
+		return sum >= documents, err
 	}
 }
 
-func obvious(b *testing.B, server *cosmosfake.Server, kafka *kfake.Cluster) {
-	b.Helper()
-	credential, err := azcosmos.NewKeyCredential(server.Key())
-	must(b, err)
-	client, err := azcosmos.NewClientWithKey(server.URL(), credential, &azcosmos.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: server.Client()}})
-	must(b, err)
-	defer client.Close()
-	container, err := client.NewContainer(products.Database, products.ID)
-	must(b, err)
-	publisher, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...), kgo.DefaultProduceTopic(products.TopicName()))
-	must(b, err)
-	defer publisher.Close()
-	feedRanges, err := container.ReadFeedRanges(b.Context(), nil)
-	must(b, err)
-	published := 0
+// obvious is the role: its arguments are the endpoint, the key, the authorities' file and the brokers.
+func obvious(ctx context.Context, args []string) error {
+	container, err := open(args[0], args[1], args[2])
+	if err != nil {
+		return err
+	}
+	publisher, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(args[3], ",")...), kgo.DefaultProduceTopic(products.TopicName()))
+	if err != nil {
+		return err
+	}
+	feedRanges, err := container.ReadFeedRanges(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var failed error
 	for _, one := range feedRanges {
 		options := &azcosmos.ChangeFeedOptions{MaxItemCount: pageSize, FeedRange: &one}
 		for {
-			page, err := container.ReadChangeFeed(b.Context(), options)
-			must(b, err)
+			page, err := container.ReadChangeFeed(ctx, options)
+			if err != nil {
+				return err
+			}
 			if page.RawResponse.StatusCode == http.StatusNotModified {
 				break
 			}
 			for _, item := range page.Items {
-				publisher.Produce(b.Context(), &kgo.Record{Key: item[:min(len(item), 16)], Value: item}, func(_ *kgo.Record, err error) {
+				publisher.Produce(ctx, &kgo.Record{Key: item[:min(len(item), 16)], Value: item}, func(_ *kgo.Record, err error) {
 					if err != nil {
-						b.Error(err)
+						failed = err // promises run one after the other
 					}
 				})
-				published++
 			}
 			options = &azcosmos.ChangeFeedOptions{MaxItemCount: pageSize, Continuation: &page.ContinuationToken}
 		}
 	}
-	must(b, publisher.Flush(b.Context()))
-	if published != documents {
-		b.Fatalf("got %d documents want %d", published, documents)
+	if err := errors.Join(publisher.Flush(ctx), failed); err != nil {
+		return err
 	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	<-stop // as a service: it would go on reading
+	return nil
 }
 
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+func open(endpoint, key, authorities string) (*azcosmos.ContainerClient, error) {
+	transport, err := peer.Trusting(authorities)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := azcosmos.NewKeyCredential(key)
+	if err != nil {
+		return nil, err
+	}
+	client, err := azcosmos.NewClientWithKey(endpoint, credential, &azcosmos.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: transport}})
+	if err != nil {
+		return nil, err
+	}
+	return client.NewContainer(products.Database, products.ID)
 }
 
 func must(b *testing.B, err error) {

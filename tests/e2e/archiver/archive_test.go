@@ -3,6 +3,7 @@ package archiver_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,6 +205,57 @@ func TestUnclearCommit(t *testing.T) {
 	}
 }
 
+// TestOutageIsRiddenOut: a store that does not answer for minutes is waited for, and the process says that it is not ready.
+func TestOutageIsRiddenOut(t *testing.T) {
+	w := newWorld(t)
+	var down atomic.Bool
+	store := fault.NewHooked(w.store, func(context.Context, fault.Op) fault.Fault {
+		if down.Load() {
+			return fault.Drop
+		}
+		return fault.None
+	})
+	var waited time.Duration // while it is down; of the archiver's goroutine
+	passed, up := make(chan struct{}), make(chan struct{})
+	var ready atomic.Bool
+	r := w.runWith(archiver.Options{
+		Config: w.config, Archive: store, Producer: store, Log: slog.New(slog.DiscardHandler),
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			if waited += d; waited < 5*time.Minute {
+				return ctx.Err()
+			}
+			close(passed)
+			<-up
+			return ctx.Err()
+		},
+		Report: func(part string, err error) {
+			if part == "archive" {
+				ready.Store(err == nil)
+			}
+		},
+	})
+	w.sendChanges(50)
+	w.waitArchived()
+	down.Store(true)
+	w.sendChanges(50)
+	select {
+	case <-passed:
+	case <-time.After(patience):
+		t.Fatalf("got an end with %v want it to wait for the store", r.stop())
+	}
+	if ready.Load() {
+		t.Error("got ready want not ready while the store does not answer")
+	}
+	down.Store(false)
+	close(up)
+	w.waitArchived()
+	w.eventually("it is ready again", ready.Load)
+	if err := r.stop(); err != nil {
+		t.Errorf("got %v want a clean end", err)
+	}
+	w.check()
+}
+
 // TestStopFlushes: SIGTERM commits what is buffered.
 func TestStopFlushes(t *testing.T) {
 	w := newWorld(t)
@@ -220,6 +272,33 @@ func TestStopFlushes(t *testing.T) {
 	}
 	w.waitArchived()
 	w.check()
+}
+
+// TestStoppedAtTheStart: to be stopped is no failure, however early.
+func TestStoppedAtTheStart(t *testing.T) {
+	w := newWorld(t)
+	w.sendChanges(20)
+	for n := range 8 {
+		reached, stopped := make(chan struct{}), make(chan struct{})
+		r := w.run(fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
+			if op.N != n {
+				return fault.None
+			}
+			close(reached)
+			<-stopped
+			return fault.Drop
+		}))
+		select {
+		case <-reached:
+		case <-time.After(patience):
+			t.Fatalf("after %v still no operation %d of the store", patience, n)
+		}
+		r.cancel()
+		close(stopped)
+		if err := r.wait(); err != nil {
+			t.Errorf("stopped at operation %d of the store: got %v want a clean end", n, err)
+		}
+	}
 }
 
 // polledRecords counts what an archiver was given.

@@ -26,6 +26,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 const (
@@ -88,7 +89,11 @@ func (w *world) startKafkaWith(partitions int32) {
 		w.t.Fatal(err)
 	}
 	w.kafka, w.client = cluster, client
-	w.t.Cleanup(func() { client.Close(); cluster.Close() })
+	groups, err := harness.TendGroups(cluster)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { groups.Close(); client.Close(); cluster.Close() })
 	w.config = &config.Config{
 		Kafka:      config.Kafka{Brokers: cluster.ListenAddrs(), TopicPrefix: "cosmos", SessionTimeout: time.Second, MaxMessageBytes: 1_000_000},
 		Archiver:   config.Archiver{Group: "archivers", FlushInterval: 50 * time.Millisecond, FlushBytes: 1 << 20, ControlCommitInterval: 50 * time.Millisecond},

@@ -93,9 +93,10 @@ func TestTwoGroupsFightForEveryRange(t *testing.T) {
 		w.fill(c, 30, i+1)
 		w.morePolls(5)
 	}
-	if !w.logs("written by another reader") {
-		t.Error("got no fight")
-	}
+	w.eventually("a fight", func() bool { // there is one only while something is written
+		w.fill(c, 1, 6)
+		return w.logs("written by another reader")
+	})
 	if err := first.stop(); err != nil {
 		t.Error(err)
 	}
@@ -228,9 +229,11 @@ func TestRangesMove(t *testing.T) {
 	}
 }
 
-// TestTopicMadeAgain: records that are taken below what was acknowledged mean another topic. The range halts.
+// TestTopicMadeAgain: a topic that ends before what was acknowledged is another one. All ranges halt before anything is
+// published to it.
 func TestTopicMadeAgain(t *testing.T) {
 	c := orders()
+	c.Ranges = 5
 	w := newWorld(t, c)
 	w.fill(c, 50, 1)
 	r := w.run()
@@ -239,10 +242,16 @@ func TestTopicMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.kafka.Close()
+	w.fill(c, 500, 2)
 	w.startKafka(map[string]bool{topicName: true})
 	err := w.ends(w.run())
 	if exitCode(err) != 3 || !strings.Contains(err.Error(), "the topic is not the one") {
 		t.Errorf("got %v (exit %d), want a halt that names the topic", err, exitCode(err))
+	}
+	for _, at := range w.checkpoints(c) {
+		if at.Halt == nil || !strings.Contains(at.Halt.Evidence, "and ends at 0") {
+			t.Errorf("range %s: got halt %v want one that says where the topic ends", at.Range, at.Halt)
+		}
 	}
 }
 

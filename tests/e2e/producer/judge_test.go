@@ -56,6 +56,16 @@ func (w *world) all() []event {
 	return slices.Clone(w.events)
 }
 
+// seeAll waits until everything that stands on the topic now has been seen.
+func (w *world) seeAll() {
+	w.t.Helper()
+	ends := int64(0)
+	for p := range int32(partitions) {
+		ends += w.kafka.PartitionInfo(topicName, p).HighWatermark
+	}
+	w.eventually("the end of the topic", func() bool { return int64(len(w.all())) >= ends })
+}
+
 // those are the events for which keep is true.
 func (w *world) those(keep func(*event) bool) []event {
 	w.t.Helper()

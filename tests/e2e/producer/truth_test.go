@@ -13,6 +13,7 @@ import (
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/schemas"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 // TestUnacknowledgedNeverCheckpointed: while the brokers take nothing, no checkpoint moves and no mark is made (INV-1).
@@ -24,7 +25,8 @@ func TestUnacknowledgedNeverCheckpointed(t *testing.T) {
 	w.fill(c, 5, 1)
 	r := w.run()
 	w.waitComplete(c)
-	before := w.checkpoints(c)[0].Position
+	before := w.newest(c)
+	w.eventually("a checkpoint at the newest LSN", func() bool { return w.checkpoints(c)[0].Position == before }) // it follows the mark
 	refuse := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	w.fill(c, 5, 2)
 	if !within(patience, func() bool { return refuse.Hits() > 0 }) {
@@ -43,6 +45,16 @@ func TestUnacknowledgedNeverCheckpointed(t *testing.T) {
 	w.run()
 	w.waitComplete(c)
 	w.judge(c, nil)
+}
+
+// newest is that of the first range.
+func (w *world) newest(c harness.Container) schemas.LSN {
+	w.t.Helper()
+	ranges, err := w.cosmos.Ranges(c.Database, c.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return schemas.LSN(ranges[0].Newest)
 }
 
 // TestNewestSurvivesRestart: a range is read from a fresh replica to the middle; after a restart a replica answers that
@@ -99,9 +111,11 @@ func TestLagMakesNoMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.morePolls(2) // of those that follow, none was under way before the lag
+	w.seeAll()
 	before := w.marks(c)
 	w.fill(c, 10, 2)
 	w.morePolls(50)
+	w.seeAll()
 	if after := w.marks(c); len(after) > len(before)+1 {
 		t.Errorf("got %d marks more from a replica that lags, want none", len(after)-len(before))
 	}

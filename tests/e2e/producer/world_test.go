@@ -141,6 +141,11 @@ func (w *world) startKafka(topics map[string]bool) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(w.kafka.Close)
+	groups, err := harness.TendGroups(w.kafka)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(groups.Close)
 	w.config.Kafka.Brokers = w.kafka.ListenAddrs()
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.ConsumeRegex(), kgo.ConsumeTopics("cosmos.*"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(20*time.Millisecond))

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -90,25 +89,31 @@ func TestAnswersOfTheContainersCreationAreLost(t *testing.T) {
 	sameContents(t, w.contents("copy"), w.contents("products"))
 }
 
-// A restore that is killed, again and again, goes on with the same command.
+// A restore that is killed, again and again, goes on with the same command. The thirtieth creation of each life waits for
+// the end of the process and is done after it; those behind it wait too, and are lost.
 func TestRestoreIsKilled(t *testing.T) {
 	t.Parallel()
 	w, point := filled(t, 120)
-	self, err := os.Executable()
-	w.must(err)
 	for kill := range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var created atomic.Int32
 		reached := make(chan struct{})
 		w.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
-			if isCreation(r, "copy") && created.Add(1) == 30 {
+			if !isCreation(r, "copy") {
+				return nil
+			}
+			switch n := created.Add(1); {
+			case n == 30:
 				close(reached)
 				<-ctx.Done() // in flight while the process is killed
+			case n > 30:
+				<-ctx.Done()
+				return &cosmosfake.Fault{Drop: cosmosfake.DropBefore}
 			}
 			return nil
 		})
-		command := exec.CommandContext(ctx, self, "run", "--at", point, "--to", "shop.copy", "--config", w.config)
-		command.Env = append(os.Environ(), asRestorer+"=1")
+		command, err := peer.Role(ctx, "restorer", "run", "--at", point, "--to", "shop.copy", "--config", w.config)
+		w.must(err)
 		var output bytes.Buffer
 		command.Stdout, command.Stderr = &output, &output
 		w.must(command.Start())
@@ -119,7 +124,7 @@ func TestRestoreIsKilled(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}()
-		err := command.Wait()
+		err = command.Wait()
 		cancel()
 		if err == nil || command.ProcessState.Exited() {
 			t.Fatalf("kill %d: got %v, want a killed process: %s", kill, err, output.String())

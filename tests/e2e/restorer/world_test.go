@@ -24,17 +24,15 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/restorer"
 	"github.com/cosmos-almanac/almanac/schemas"
+	"github.com/cosmos-almanac/almanac/tests/bench/peer"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-// asRestorer makes the test binary almanac-restorer, for tests that kill it.
-const asRestorer = "ALMANAC_E2E_AS_RESTORER"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asRestorer) != "" {
-		service.Main(restorer.Program())
-	}
-	os.Exit(m.Run())
+	peer.Main(m, map[string]func(context.Context, []string) error{
+		"restorer": func(context.Context, []string) error { service.Main(restorer.Program()); return nil },
+		"upsert":   upsert,
+	})
 }
 
 const (
@@ -80,7 +78,7 @@ func newWorld(t testing.TB, container harness.Container) *world {
 	w.must(err)
 	t.Cleanup(func() { _ = w.server.Close() })
 	w.account = &harness.Account{URL: w.server.URL(), Key: w.server.Key(), Client: w.server.Client()}
-	ca := filepath.Join(w.folder, "ca.pem")
+	ca := w.authorities()
 	w.must(os.WriteFile(ca, w.server.CAPEM(), 0o600))
 	w.client, err = cosmos.New(cosmos.Options{Endpoint: w.server.URL(), Key: config.NewSecret(w.server.Key()), CAFile: ca})
 	w.must(err)
@@ -277,6 +275,9 @@ func (w *world) flush() {
 	w.must(err)
 	clear(w.rows)
 }
+
+// authorities is the file that the account's certificate is trusted by.
+func (w *world) authorities() string { return filepath.Join(w.folder, "ca.pem") }
 
 // outcome is what a command did.
 type outcome struct {

@@ -1,8 +1,10 @@
-package accept
+package play
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 // key is a partition key: as a JSON array, and as the members of a document that has it, with a comma behind.
@@ -13,6 +15,14 @@ type document struct {
 	id   string
 	key  key
 	body []byte
+}
+
+// keysOf are keys of a container.
+func keysOf(c harness.Container) []key {
+	if len(c.Key) > 1 {
+		return deepKeys()
+	}
+	return flatKeys()
 }
 
 // flatKeys are keys of a container that is keyed by /pk.

@@ -1,4 +1,4 @@
-package accept
+package play
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-const (
-	byName    = 10
-	byTime    = 5
-	outside   = 5
-	targetCut = 5 // physical ranges of a target
-)
+// Sample is how many restores of each kind Moments judges.
+type Sample struct {
+	ByName  int // of a point, at least one of each container
+	ByTime  int // before a time
+	Outside int // of a time at which there is no point
+}
 
 // restored is what a restore gave.
 type restored struct {
@@ -33,14 +33,14 @@ type restored struct {
 }
 
 // restore restores a moment into a new container and reads that over HTTP.
-func (p *play) restore(c harness.Container, moment ...string) *restored {
+func (p *Play) restore(c harness.Container, moment ...string) *restored {
 	p.Helper()
 	r, err := p.tryRestore(c, moment...)
-	p.must(err)
+	p.Must(err)
 	return r
 }
 
-func (p *play) tryRestore(c harness.Container, moment ...string) (*restored, error) {
+func (p *Play) tryRestore(c harness.Container, moment ...string) (*restored, error) {
 	p.restores++
 	r := &restored{
 		source: c, target: harness.Container{Database: c.Database, ID: fmt.Sprintf("%s-back-%d", c.ID, p.restores), Key: c.Key},
@@ -77,8 +77,8 @@ type refusedError struct{ said string }
 func (e *refusedError) Error() string { return e.said }
 
 // ask runs a program and decodes what it prints.
-func (p *play) ask(into any, program string, args ...string) error {
-	result, err := p.stack.Run(p.ctx, program, args...)
+func (p *Play) ask(into any, program string, args ...string) error {
+	result, err := p.Stack.Run(p.Ctx, program, args...)
 	switch {
 	case err != nil:
 		return err
@@ -93,15 +93,15 @@ func (p *play) ask(into any, program string, args ...string) error {
 	return nil
 }
 
-// tell is ask of a program that must succeed.
-func (p *play) tell(into any, program string, args ...string) {
+// Tell is ask of a program that must succeed.
+func (p *Play) Tell(into any, program string, args ...string) {
 	p.Helper()
-	p.must(p.ask(into, program, args...))
+	p.Must(p.ask(into, program, args...))
 }
 
 // read reads a target.
-func (p *play) read(r *restored) error {
-	return p.stack.Account.Each(p.ctx, r.target, func(document []byte) error {
+func (p *Play) read(r *restored) error {
+	return p.Stack.Account.Each(p.Ctx, r.target, func(document []byte) error {
 		doc, err := oracle.Identify(document, r.target.Key)
 		if err != nil {
 			return err
@@ -116,21 +116,24 @@ func (p *play) read(r *restored) error {
 }
 
 // drop deletes a target.
-func (p *play) drop(r *restored) { p.must(p.stack.Account.DeleteContainer(p.ctx, r.target)) }
+func (p *Play) drop(r *restored) { p.Must(p.Stack.Account.DeleteContainer(p.Ctx, r.target)) }
 
-// restoreAny restores a point while everything goes on. The name of one of the newest may cease to fold under our hands,
-// when marks of its second are archived later; then it is refused, and another is taken.
-func (p *play) restoreAny() *restored {
-	c := p.containers[p.random.IntN(len(p.containers))]
+// RestoreEarly restores a point, chosen by its place among so many; Moments compares what it holds then.
+func (p *Play) RestoreEarly(choose func(int) int) { p.early = append(p.early, p.restoreEarly(choose)) }
+
+// restoreEarly restores a point while everything goes on, chosen by its place among so many. The name of one of the newest
+// may cease to fold under our hands, when marks of its second are archived later; then it is refused, and another is taken.
+func (p *Play) restoreEarly(choose func(int) int) *restored {
+	c := p.Containers[p.Random.IntN(len(p.Containers))]
 	var r *restored
-	p.until(30*time.Second, "a point of "+c.Name()+" to restore", func() (string, error) {
-		list := p.points(c)
+	p.Until(p.options.Patience, "a point of "+c.Name()+" to restore", func() (string, error) {
+		list := p.Points(c)
 		if len(list.Points) == 0 {
 			return fmt.Sprintf("there is none: %q", list.Pending), nil
 		}
 		var refusal *refusedError
 		var err error
-		r, err = p.tryRestore(c, "--at", list.Points[p.random.IntN(len(list.Points))].Name)
+		r, err = p.tryRestore(c, "--at", list.Points[choose(len(list.Points))].Name)
 		if errors.As(err, &refusal) && strings.Contains(refusal.said, "does not fold") {
 			return refusal.said, nil
 		}
@@ -140,44 +143,44 @@ func (p *play) restoreAny() *restored {
 	return r
 }
 
-// moments judges restores: 10 points by name, 5 times before T, 5 times outside.
-func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
-	lists := map[string][]listed{}
+// Moments judges restores.
+func (p *Play) Moments(n Sample, ledger oracle.Ledger, lineages oracle.Lineages) {
+	lists := map[string][]Listed{}
 	report := &oracle.Report{}
 	archives := p.archives(report)
-	for _, c := range p.containers {
-		lists[c.Name()] = p.points(c).Points
+	for _, c := range p.Containers {
+		lists[c.Name()] = p.Points(c).Points
 		for i := range lists[c.Name()] {
-			archives[min(len(archives)-1, slices.Index(p.topics, c.TopicName()))].CheckPoint(&lists[c.Name()][i].Point, report)
+			archives[min(len(archives)-1, slices.Index(p.Topics, c.TopicName()))].CheckPoint(&lists[c.Name()][i].Point, report)
 		}
 	}
 	check := func(r *restored, limit time.Time) {
 		list := lists[r.source.Name()]
-		i := slices.IndexFunc(list, func(l listed) bool { return l.Name == r.point })
+		i := slices.IndexFunc(list, func(l Listed) bool { return l.Name == r.point })
 		if i < 0 {
 			p.Fatalf("restored point %s of %s, which is not listed", r.point, r.source.Name())
 		}
 		if limit.IsZero() {
 			limit = list[i].Latest
 		}
-		want, err := ledger.ByName(r.source.Name()).Content(&list[i].Point, lineages, p.library.Gone)
-		p.must(err)
+		want, err := ledger.ByName(r.source.Name()).Content(&list[i].Point, lineages, p.Library.Gone)
+		p.Must(err)
 		before := report.Total()
 		oracle.CheckContent(r.point+" of "+r.source.Name(), r.content, want, limit, report)
 		p.Logf("restored %s of %s: %d documents, base %q, %d findings", r.point, r.source.Name(), len(r.content), r.base, report.Total()-before)
 	}
 	bases := map[bool]int{}
-	for n := range byName {
-		c := p.containers[n%len(p.containers)]
+	for i := range n.ByName {
+		c := p.Containers[i%len(p.Containers)]
 		list := lists[c.Name()]
-		i := p.random.IntN(len(list))
-		if n < len(p.containers) {
-			i = len(list) - 1
+		which := p.Random.IntN(len(list))
+		if i < len(p.Containers) {
+			which = len(list) - 1
 		}
-		r := p.restore(c, "--at", list[i].Name)
+		r := p.restore(c, "--at", list[which].Name)
 		check(r, time.Time{})
 		bases[r.base != ""]++
-		if n < len(p.containers) {
+		if i < len(p.Containers) {
 			p.bytes(r)
 			p.again(r)
 			bases[false]++
@@ -187,10 +190,10 @@ func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
 	if bases[true] == 0 || bases[false] == 0 {
 		p.Errorf("restores that began with a snapshot: %d, with rows alone: %d; want some of both", bases[true], bases[false])
 	}
-	for n := range byTime {
-		c := p.containers[n%len(p.containers)]
+	for i := range n.ByTime {
+		c := p.Containers[i%len(p.Containers)]
 		list := lists[c.Name()]
-		at, want := p.timeWithin(list, n)
+		at, want := p.timeWithin(list, i)
 		r := p.restore(c, "--before", at.Format(time.RFC3339Nano))
 		if r.point != want {
 			p.Errorf("restore of %s before %s: took %s, want %s", c.Name(), at, r.point, want)
@@ -198,9 +201,9 @@ func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
 		check(r, at)
 		p.drop(r)
 	}
-	for n := range outside {
-		c := p.containers[n%len(p.containers)]
-		p.refused(c, lists[c.Name()], n)
+	for i := range n.Outside {
+		c := p.Containers[i%len(p.Containers)]
+		p.refused(c, lists[c.Name()], i)
 	}
 	p.sameAsEarly(check, lists)
 	p.vanished(lists)
@@ -208,14 +211,14 @@ func (p *play) moments(ledger oracle.Ledger, lineages oracle.Lineages) {
 }
 
 // timeWithin is a time between the first point and the last, and the point that a restore before it must take.
-func (p *play) timeWithin(list []listed, n int) (time.Time, string) {
+func (p *Play) timeWithin(list []Listed, n int) (time.Time, string) {
 	first, last := list[0].Latest, list[len(list)-1].Latest
-	at := first.Add(time.Duration(p.random.Int64N(int64(last.Sub(first)) + 1)))
+	at := first.Add(time.Duration(p.Random.Int64N(int64(last.Sub(first)) + 1)))
 	switch n { // the bounds are inclusive
 	case 0:
-		at = list[p.random.IntN(len(list))].Latest
+		at = list[p.Random.IntN(len(list))].Latest
 	case 1:
-		at = list[1+p.random.IntN(len(list)-1)].Latest.Add(-time.Millisecond)
+		at = list[1+p.Random.IntN(len(list)-1)].Latest.Add(-time.Millisecond)
 	}
 	want := ""
 	for _, l := range list {
@@ -227,28 +230,29 @@ func (p *play) timeWithin(list []listed, n int) (time.Time, string) {
 }
 
 // refused asks for a time at which there is no point.
-func (p *play) refused(c harness.Container, list []listed, n int) {
-	at, near := list[0].Latest.Add(-time.Duration(1+p.random.IntN(1e6))*time.Millisecond), list[0].Name
+func (p *Play) refused(c harness.Container, list []Listed, n int) {
+	at, near := list[0].Latest.Add(-time.Duration(1+p.Random.IntN(1e6))*time.Millisecond), list[0].Name
 	if n%2 == 1 {
 		near = list[len(list)-1].Name
-		at = list[len(list)-1].Latest.Add(time.Duration(1+p.random.IntN(1e6)) * time.Millisecond)
+		at = list[len(list)-1].Latest.Add(time.Duration(1+p.Random.IntN(1e6)) * time.Millisecond)
 	}
-	result, err := p.stack.Run(p.ctx, "restorer", "run", "--container", c.Name(), "--before", at.Format(time.RFC3339Nano), "--to", "shop.never")
-	p.must(err)
+	result, err := p.Stack.Run(p.Ctx, "restorer", "run", "--container", c.Name(), "--before", at.Format(time.RFC3339Nano), "--to", "shop.never")
+	p.Must(err)
 	if result.Exit != 2 || !strings.Contains(string(result.Stderr), near) {
 		p.Errorf("%v: exit code %d, %s; want 2 and %s", result.Args, result.Exit, result.Stderr, near)
 	}
-	if _, err := p.stack.Account.ReadContainer(p.ctx, harness.Container{Database: "shop", ID: "never"}); err == nil {
+	if _, err := p.Stack.Account.ReadContainer(p.Ctx, harness.Container{Database: "shop", ID: "never"}); err == nil {
 		p.Errorf("%v made a container", result.Args)
 	}
 }
 
-// again restores the same point from rows alone, after its snapshots were put aside.
-func (p *play) again(r *restored) {
-	folder := filepath.Join(p.stack.Archive, r.source.TopicName(), "containers")
-	p.must(os.Rename(folder, folder+".aside"))
-	other := p.restore(r.source, "--at", r.point)
-	p.must(os.Rename(folder+".aside", folder))
+// again restores the same point from rows alone: from the folder of the archive, after its snapshots were put aside.
+func (p *Play) again(r *restored) {
+	p.Must(p.Stack.Fetch(p.Ctx))
+	folder := filepath.Join(p.Stack.Archive, r.source.TopicName(), "containers")
+	p.Must(os.Rename(folder, folder+".aside"))
+	other := p.restore(r.source, "--at", r.point, "--archive-root", p.Stack.Archive)
+	p.Must(os.Rename(folder+".aside", folder))
 	if r.base == "" || other.base != "" {
 		p.Errorf("restore %s of %s: began with snapshot %q, and after it was put aside with %q", r.point, r.source.Name(), r.base, other.base)
 	}
@@ -259,7 +263,7 @@ func (p *play) again(r *restored) {
 }
 
 // vanished counts the names that were listed once and are not any more.
-func (p *play) vanished(lists map[string][]listed) {
+func (p *Play) vanished(lists map[string][]Listed) {
 	now := map[string]bool{}
 	for name, list := range lists {
 		for _, l := range list {
@@ -277,12 +281,12 @@ func (p *play) vanished(lists map[string][]listed) {
 
 // sameAsEarly restores the points again that were restored in the middle of everything. A name may have ceased to fold,
 // since marks of its second came late; then it is refused.
-func (p *play) sameAsEarly(check func(*restored, time.Time), lists map[string][]listed) {
+func (p *Play) sameAsEarly(check func(*restored, time.Time), lists map[string][]Listed) {
 	kept := 0
 	for _, early := range p.early {
-		if !slices.ContainsFunc(lists[early.source.Name()], func(l listed) bool { return l.Name == early.point }) {
-			result, err := p.stack.Run(p.ctx, "restorer", "plan", "--container", early.source.Name(), "--at", early.point)
-			p.must(err)
+		if !slices.ContainsFunc(lists[early.source.Name()], func(l Listed) bool { return l.Name == early.point }) {
+			result, err := p.Stack.Run(p.Ctx, "restorer", "plan", "--container", early.source.Name(), "--at", early.point)
+			p.Must(err)
 			if result.Exit != 2 {
 				p.Errorf("%v: exit code %d, want 2 for a name that is not listed", result.Args, result.Exit)
 			}
@@ -302,9 +306,9 @@ func (p *play) sameAsEarly(check func(*restored, time.Time), lists map[string][]
 }
 
 // bytes compares the corpus byte for byte, and the container's settings.
-func (p *play) bytes(r *restored) {
+func (p *Play) bytes(r *restored) {
 	for _, d := range p.corpus[r.source.Name()] {
-		got, err := p.stack.Account.Read(p.ctx, r.target, d.key.array, d.id)
+		got, err := p.Stack.Account.Read(p.Ctx, r.target, d.key.array, d.id)
 		if err != nil {
 			p.Errorf("corpus document %q %s of %s: %v", d.id, d.key.array, r.target.Name(), err)
 			continue
@@ -313,9 +317,9 @@ func (p *play) bytes(r *restored) {
 			p.Errorf("corpus document %q of %s: got %.200q (%v) want %.200q", d.id, r.target.Name(), user, err, d.body)
 		}
 	}
-	d := p.corpus[r.source.Name()][p.random.IntN(20)]
-	result, err := p.stack.Run(p.ctx, "restorer", "get", "--container", r.source.Name(), "--at", r.point, "--partition-key", d.key.array, "--id", d.id)
-	p.must(err)
+	d := p.corpus[r.source.Name()][p.Random.IntN(20)]
+	result, err := p.Stack.Run(p.Ctx, "restorer", "get", "--container", r.source.Name(), "--at", r.point, "--partition-key", d.key.array, "--id", d.id)
+	p.Must(err)
 	if result.Exit != 0 || !bytes.Equal(result.Stdout, d.body) {
 		p.Errorf("%v: exit code %d, %s, got %.200q want %.200q", result.Args, result.Exit, result.Stderr, result.Stdout, d.body)
 	}
@@ -326,25 +330,25 @@ func (p *play) bytes(r *restored) {
 }
 
 // settings are those of a container that a restore must bring back.
-func (p *play) settings(c harness.Container) string {
-	text, err := p.stack.Account.ReadContainer(p.ctx, c)
-	p.must(err)
+func (p *Play) settings(c harness.Container) string {
+	text, err := p.Stack.Account.ReadContainer(p.Ctx, c)
+	p.Must(err)
 	var resource map[string]json.RawMessage
-	p.must(json.Unmarshal(text, &resource))
+	p.Must(json.Unmarshal(text, &resource))
 	return string(resource["partitionKey"]) + " " + string(resource["indexingPolicy"])
 }
 
 // verify lets the restorer compare: equal first, and different after one write.
-func (p *play) verify(r *restored) {
+func (p *Play) verify(r *restored) {
 	args := []string{"verify", "--container", r.source.Name(), "--at", r.point, "--to", r.target.Name()}
-	result, err := p.stack.Run(p.ctx, "restorer", args...)
-	p.must(err)
-	p.must(result.Err())
+	result, err := p.Stack.Run(p.Ctx, "restorer", args...)
+	p.Must(err)
+	p.Must(result.Err())
 	d := p.corpus[r.source.Name()][0]
 	changed := bytes.Replace(d.body, []byte("3"), []byte("4"), 1)
-	p.must(p.stack.Account.Replace(p.ctx, r.target, d.key.array, d.id, changed))
-	result, err = p.stack.Run(p.ctx, "restorer", args...)
-	p.must(err)
+	p.Must(p.Stack.Account.Replace(p.Ctx, r.target, d.key.array, d.id, changed))
+	result, err = p.Stack.Run(p.Ctx, "restorer", args...)
+	p.Must(err)
 	if result.Exit != 4 || !strings.Contains(string(result.Stdout), d.id) {
 		p.Errorf("%v after a write: exit code %d, %s; want 4 and %s", result.Args, result.Exit, result.Stdout, d.id)
 	}
