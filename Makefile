@@ -35,9 +35,10 @@ demo: build ## lose a shop's documents and get them back, in a minute; ARGS=-see
 	go run ./tests/demo $(ARGS)
 
 .PHONY: dev
-dev: build ## start the same stack, print its addresses and leave it running
+dev: build ## start the same stack, print its addresses and leave it running; REAL=1: on Apache Kafka and Azurite
+	$(if $(REAL),deploy/dev/install kafka azurite)
 	go build -o $(BIN)/demo ./tests/demo
-	$(BIN)/demo -dev $(ARGS) # not by go run, which calls Ctrl-C a failure
+	$(BIN)/demo -dev $(if $(REAL),-real) $(ARGS) # not by go run, which calls Ctrl-C a failure
 
 .PHONY: test
 test: ## run all tests of both modules, whatever the first finds

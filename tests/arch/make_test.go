@@ -11,21 +11,26 @@ import (
 	"time"
 )
 
-// runMake runs a target of the Makefile over a `go` of the test's own, in a folder of its own.
-func runMake(t *testing.T, fakeGo, target string) (*exec.Cmd, *strings.Builder) {
+// runMake runs a target of the Makefile over a `go` and a deploy/dev/install of the test's own, in a folder of its own.
+func runMake(t *testing.T, fakeGo string, args ...string) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	for name, content := range map[string]string{"Makefile": string(text), "go": "#!/bin/bash\n" + fakeGo} {
+	if err := os.MkdirAll(filepath.Join(folder, "deploy", "dev"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"Makefile": string(text), "go": "#!/bin/bash\n" + fakeGo, "deploy/dev/install": "#!/bin/bash\necho \"installs $*\"",
+	} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var said strings.Builder
-	cmd := exec.CommandContext(t.Context(), "make", target)
+	cmd := exec.CommandContext(t.Context(), "make", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &said, &said
 	cmd.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -49,17 +54,36 @@ func TestMakeTest(t *testing.T) {
 	}
 }
 
-// TestMakeDev: Ctrl-C is how the stack ends, and no error.
+// TestMakeDev: Ctrl-C is how the stack ends, and no error. REAL=1 puts it on real components, which are installed before.
 func TestMakeDev(t *testing.T) {
 	t.Parallel()
-	// What it builds ends well by an interrupt, as the demo does; what it runs ends as `go run` does.
-	const fake = `
-up='trap "exit 0" INT; echo > up; while :; do sleep 0.05; done'
+	for _, test := range []struct{ name, real, said string }{
+		{"embedded", "REAL=", "runs -dev\n"},
+		{"real", "REAL=1", "runs -dev -real\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cmd, said := runMake(t, developing, "dev", test.real)
+			interrupt(t, cmd, said)
+			if got := strings.Contains(said.String(), "installs kafka azurite\n"); got != (test.name == "real") || !strings.Contains(said.String(), test.said) {
+				t.Errorf("got\n%s\nwant %q, and what is needed installed", said, test.said)
+			}
+		})
+	}
+}
+
+// developing is a `go` whose products run until they are interrupted. What it builds ends well then, as the demo does; what
+// it runs ends as `go run` does. It is up a moment after its start: GNU make loses a child when it is interrupted while it
+// starts it.
+const developing = `
+up='trap "exit 0" INT; echo "runs $*"; sleep 0.2; echo > up; while :; do sleep 0.05; done'
 case "$1 $*" in
 *\ -o\ */demo\ *) mkdir -p .build/bin; printf '#!/bin/bash\n%s\n' "$up" > .build/bin/demo; chmod +x .build/bin/demo;;
-run\ *) trap 'exit 1' INT; echo > up; while :; do sleep 0.05; done;;
+run\ *) trap 'exit 1' INT; sleep 0.2; echo > up; while :; do sleep 0.05; done;;
 esac`
-	cmd, said := runMake(t, fake, "dev")
+
+// interrupt does what Ctrl-C does, once it is up.
+func interrupt(t *testing.T, cmd *exec.Cmd, said *strings.Builder) {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,10 +25,44 @@ func easySettings() harness.Settings {
 	}
 }
 
+// ground is what a stack stands on; it starts what is needed.
+type ground func(ctx context.Context) (harness.Options, error)
+
+// embedded is this process and a folder.
+func (s *story) embedded(context.Context) (harness.Options, error) {
+	return harness.Options{Settings: easySettings()}, nil
+}
+
+// connectionFile is the file in Azurite's folder that says how to reach it.
+const connectionFile = "connection-string"
+
+// onServers is Apache Kafka and Azurite.
+func (s *story) onServers(ctx context.Context) (o harness.Options, err error) {
+	s.out.say(opening, "starting Apache Kafka and Azurite")
+	brokers, err := s.place.kafka().start(ctx, "brokers")
+	if err != nil {
+		return o, err
+	}
+	azurite := s.place.azurite()
+	connection, err := azurite.start(ctx, connectionFile)
+	if err != nil {
+		return o, err
+	}
+	if s.account, err = openAccount(ctx, connection, filepath.Join(azurite.folder, connectionFile)); err != nil {
+		return o, err
+	}
+	settings := easySettings().With(harness.Settings{"kafka.session_timeout": "10s"}) // brokers take no less than 6 s
+	return harness.Options{Settings: settings, Brokers: strings.Split(brokers, ","), Store: s.account}, nil
+}
+
 // develop starts the stack, prints its addresses, and keeps the shop open until the context ends.
-func (s *story) develop(ctx context.Context) error {
+func (s *story) develop(ctx context.Context, on ground) error {
 	s.out.title("Almanac: a stack to play with", fmt.Sprintf("seed %d", s.seed))
-	if err := s.open(ctx, easySettings()); err != nil {
+	options, err := on(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.open(ctx, options); err != nil {
 		return err
 	}
 	if err := s.reportAddresses(ctx); err != nil {
@@ -36,7 +71,7 @@ func (s *story) develop(ctx context.Context) error {
 	stopOrders := s.keepTaking(ctx, time.Second/2)
 	done := make(chan error, 1)
 	go func() { done <- paced(ctx, 1<<30, time.Second/2, s.catalog.work) }()
-	err := s.watch(ctx)
+	err = s.watch(ctx)
 	return errors.Join(err, <-done, stopOrders(), s.shutDown())
 }
 
@@ -62,19 +97,23 @@ func (s *story) shutDown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	s.memory = map[string]int64{}
-	err := s.stop(ctx, everybody()...)
+	err := errors.Join(s.stop(ctx, everybody()...), s.stack.Fetch(ctx))
 	s.out.say(closing, "the archive stays in %s until the next run", s.place.short("archive"))
 	return err
 }
 
 func (s *story) reportAddresses(ctx context.Context) error {
 	s.out.heading("addresses")
+	archive := s.place.short("archive")
+	if s.account != nil {
+		archive = s.account.location + "   connection string in " + s.place.short(filepath.Join("azurite", connectionFile))
+	}
 	lines := []fact{
 		{"Cosmos DB", s.stack.Cosmos.URL()},
 		{"  key", s.stack.Cosmos.Key()},
 		{"  CA file", s.place.short("emulator.pem")},
 		{"Kafka", strings.Join(s.stack.Brokers(), ",") + "   topics " + s.catalog.in.TopicName() + ", " + s.till.in.TopicName()},
-		{"archive", s.place.short("archive")},
+		{"archive", archive},
 		{"settings", s.place.short("almanac.yaml")},
 		{"logs", s.place.short("logs")},
 		{"ledger", s.place.short("ledger.jsonl")},

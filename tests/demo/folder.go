@@ -11,9 +11,10 @@ import (
 // lockName is the file in the demo's folder that a running demo holds. It is not removed: another demo may wait at it.
 const lockName = "lock"
 
-// openFolder takes the folder for this run and empties it. Another run that still has it is an error: two of them would
-// take each other's archive for their own. The system releases the folder when the process ends, however it ends.
-func openFolder(dir string) (release func() error, err error) {
+// openFolder takes the folder for this run and empties it, after leave, which ends what still works in it. Another run that
+// still has it is an error: two of them would take each other's archive for their own. The system releases the folder when
+// the process ends, however it ends.
+func openFolder(dir string, leave func() error) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
@@ -23,6 +24,9 @@ func openFolder(dir string) (release func() error, err error) {
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock folder: another demo runs in %s; stop it, or wait for its end: %w", dir, err), lock.Close())
+	}
+	if err := leave(); err != nil {
+		return nil, errors.Join(fmt.Errorf("clean folder: %w", err), lock.Close())
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -12,7 +12,8 @@
 //   - The [story] is the order of events; its stages are the labels in the output.
 //   - The [damage] is what the deployment did.
 //
-// With -dev it starts the same stack, keeps the shop open until Ctrl-C, and prints the addresses.
+// With -dev it starts the same stack, keeps the shop open until Ctrl-C, and prints the addresses. With -dev -real Kafka is
+// Apache Kafka, and the archive lies in Azurite: [server] processes of deploy/dev, in the same folder.
 package main
 
 import (
@@ -38,8 +39,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	seed := flag.Uint64("seed", 0, "make the same workload again; 0: a seed by chance")
 	dev := flag.Bool("dev", false, "leave the stack running until Ctrl-C, with a little business")
+	real := flag.Bool("real", false, "with -dev: on Apache Kafka and Azurite, see deploy/dev/install")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "Usage: go run ./tests/demo [-seed n] [-dev]     (after make build)\n")
+		fmt.Fprintf(flag.CommandLine.Output(), "Usage: go run ./tests/demo [-seed n] [-dev [-real]]     (after make build)\n")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -51,6 +53,10 @@ func run() int {
 		out.fail(fmt.Errorf("unknown argument %q; -h lists the flags", flag.Arg(0)))
 		return 2
 	}
+	if *real && !*dev {
+		out.fail(errors.New("-real is for -dev"))
+		return 2
+	}
 	place, err := openPlace()
 	if err != nil {
 		out.fail(err)
@@ -60,12 +66,15 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := &story{seed: *seed, out: out, place: place}
-	if *dev {
-		err = s.develop(ctx)
-	} else {
+	switch {
+	case *real:
+		err = s.develop(ctx, s.onServers)
+	case *dev:
+		err = s.develop(ctx, s.embedded)
+	default:
 		err = s.tell(ctx)
 	}
-	err = errors.Join(err, s.close(), place.release())
+	err = errors.Join(err, s.close(), place.stopServers(), place.release())
 	switch {
 	case ctx.Err() != nil && *dev: // Ctrl-C is how it ends
 		return 0
@@ -81,10 +90,10 @@ func run() int {
 	return 0
 }
 
-// place is the folder that everything lies in, and where the programs are.
+// place is the folder that everything lies in, and where the programs and the servers' scripts are.
 type place struct {
-	dir, bin string
-	release  func() error // gives the folder to the next run
+	dir, bin, scripts string
+	release           func() error // gives the folder to the next run
 }
 
 // openPlace empties the folder, unless another run works in it.
@@ -93,13 +102,14 @@ func openPlace() (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &place{dir: filepath.Join(root, folder), bin: filepath.Join(root, ".build", "bin")}
+	p := &place{dir: filepath.Join(root, folder), bin: filepath.Join(root, ".build", "bin"), scripts: filepath.Join(root, "deploy", "dev")}
 	for _, program := range harness.Programs() {
 		if _, err := os.Stat(filepath.Join(p.bin, "almanac-"+program)); err != nil {
 			return nil, fmt.Errorf("find programs: %w; run make build first", err)
 		}
 	}
-	p.release, err = openFolder(p.dir)
+	// A run that was killed may have left its servers to themselves.
+	p.release, err = openFolder(p.dir, p.stopServers)
 	return p, err
 }
 

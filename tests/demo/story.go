@@ -37,6 +37,7 @@ type story struct {
 	tails string // of the logs, when something failed
 
 	stack    *harness.Stack
+	account  *account // with the archive in it, where that is no folder
 	library  harness.Library
 	catalog  *catalog
 	till     *till
@@ -68,7 +69,7 @@ func (s *story) tell(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s.out.title("Almanac: lose a shop's documents, and get them back", fmt.Sprintf("seed %d", s.seed))
-	if err := s.open(ctx, nil); err != nil {
+	if err := s.open(ctx, harness.Options{}); err != nil {
 		return err
 	}
 	stopOrders := s.keepTaking(ctx, 25*time.Millisecond)
@@ -95,12 +96,10 @@ func (s *story) tell(ctx context.Context) (err error) {
 }
 
 // open brings up the emulators, the shop and the programs.
-func (s *story) open(ctx context.Context, settings harness.Settings) (err error) {
-	s.stack, err = harness.New(ctx, harness.Options{
-		Dir: s.place.dir, Bin: s.place.bin, Partitions: partitions, Settings: settings,
-		Containers: []harness.Container{productsContainer(), ordersContainer()},
-	})
-	if err != nil {
+func (s *story) open(ctx context.Context, o harness.Options) (err error) {
+	o.Dir, o.Bin, o.Partitions = s.place.dir, s.place.bin, partitions
+	o.Containers = []harness.Container{productsContainer(), ordersContainer()}
+	if s.stack, err = harness.New(ctx, o); err != nil {
 		return err
 	}
 	desk := func(c harness.Container) desk {

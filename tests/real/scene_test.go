@@ -36,7 +36,7 @@ const (
 	sceneMost       = 150 * time.Second
 )
 
-func newScene(t *testing.T, folder, bin, brokers, name string) *scene {
+func newScene(t *testing.T, folder, name string, brokers []string) *scene {
 	t.Helper()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ func newScene(t *testing.T, folder, bin, brokers, name string) *scene {
 	s := &scene{t: t, ctx: within(t, sceneMost), shop: harness.Container{Database: "shop", ID: name, Key: []string{"/shelf"}, Ranges: 3, Deletes: "soft"}}
 	var err error
 	s.stack, err = harness.New(s.ctx, harness.Options{
-		Dir: folder, Bin: bin, Partitions: 1, Containers: []harness.Container{s.shop},
-		Settings: harness.Settings{"kafka.brokers": "[" + brokers + "]", "kafka.session_timeout": "6s", "archiver.group": "archiver-" + name},
+		Dir: folder, Bin: must(t, components.programs), Brokers: brokers, Partitions: scenePartitions, Containers: []harness.Container{s.shop},
+		Settings: harness.Settings{"kafka.session_timeout": "6s", "archiver.group": "archiver-" + name},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +58,12 @@ func newScene(t *testing.T, folder, bin, brokers, name string) *scene {
 			t.Error(err)
 		}
 	})
-	if s.client, err = kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.client.Close)
 	s.admin = kadm.NewClient(s.client)
-	s.create()
+	s.topicStands()
 	return s
 }
 
@@ -79,16 +79,9 @@ func (s *scene) until(what string, check func() (string, error)) {
 	s.must(harness.Until(s.ctx, what, check))
 }
 
-// create makes the topic.
-func (s *scene) create() {
+// topicStands waits until the broker names the topic's partitions.
+func (s *scene) topicStands() {
 	s.t.Helper()
-	s.until("the topic", func() (string, error) {
-		_, err := s.admin.CreateTopic(s.ctx, scenePartitions, 1, nil, s.shop.TopicName())
-		if errors.Is(err, kerr.TopicAlreadyExists) {
-			return "its forerunner still exists", nil
-		}
-		return "", err
-	})
 	s.until("the topic's partitions", func() (string, error) {
 		topics, err := s.admin.ListTopics(s.ctx, s.shop.TopicName())
 		if n := len(topics[s.shop.TopicName()].Partitions); err == nil && n != scenePartitions {
@@ -103,7 +96,14 @@ func (s *scene) createAgain() {
 	s.t.Helper()
 	_, err := s.admin.DeleteTopic(s.ctx, s.shop.TopicName())
 	s.must(err)
-	s.create()
+	s.until("the topic", func() (string, error) {
+		_, err := s.admin.CreateTopic(s.ctx, scenePartitions, 1, nil, s.shop.TopicName())
+		if errors.Is(err, kerr.TopicAlreadyExists) {
+			return "its forerunner still exists", nil
+		}
+		return "", err
+	})
+	s.topicStands()
 }
 
 // write writes so many more documents, spread over all keys.
@@ -315,16 +315,14 @@ func (s *scene) complete(gaps int64) {
 	}
 }
 
-// forget lets the broker delete the records of a partition below an offset, as retention does.
-func (s *scene) forget(partition int32, below int64) {
+// forget lets the broker delete all records of partitions as they stand, as retention does.
+func (s *scene) forget(partitions ...archiver.PartitionStatus) {
 	s.t.Helper()
-	offsets := kadm.Offsets{}
-	offsets.AddOffset(s.shop.TopicName(), partition, below, -1)
-	deleted, err := s.admin.DeleteRecords(s.ctx, offsets)
-	if err == nil {
-		err = deleted.Error()
+	last := map[int32]int64{}
+	for _, p := range partitions {
+		last[p.Partition] = *p.End - 1
 	}
-	s.must(err)
+	s.must(s.stack.Forget(s.ctx, s.shop.TopicName(), last))
 }
 
 // archiveSome lets the programs archive some documents, and stops them. It answers a point that holds these.

@@ -10,20 +10,13 @@ import (
 
 	"github.com/cosmos-almanac/almanac/archiver"
 	"github.com/cosmos-almanac/almanac/restorer"
-	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 // TestTopics is what can become of a topic, on a real broker, as `status` of the programs tells it.
 func TestTopics(t *testing.T) {
 	onRequest(t)
 	folder := filepath.Join(components.folder, t.Name())
-	bin, kafka := filepath.Join(folder, "bin"), filepath.Join(folder, "kafka")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := harness.Build(t.Context(), bin); err != nil {
-		t.Fatal(err)
-	}
+	kafka := filepath.Join(folder, "kafka")
 	t.Cleanup(func() {
 		if err := script("kafka", "stop", kafka); err != nil {
 			t.Error(err)
@@ -46,7 +39,7 @@ func TestTopics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
-			play(newScene(t, filepath.Join(folder, name), bin, strings.TrimSpace(string(brokers)), name))
+			play(newScene(t, filepath.Join(folder, name), name, strings.Split(strings.TrimSpace(string(brokers)), ",")))
 		})
 	}
 }
@@ -149,7 +142,7 @@ func eaten(s *scene) {
 	})
 	s.stop("producer")
 	gone := s.partitions()[0]
-	s.forget(0, *gone.End)
+	s.forget(gone)
 	if states := s.states(); states != "gap behind" {
 		s.t.Errorf("got states %s want gap behind", states)
 	}
@@ -216,9 +209,7 @@ func agedAway(s *scene) {
 	s.restorable()
 	s.stop("producer")
 	s.archived(scenePartitions)
-	for _, p := range s.partitions() {
-		s.forget(p.Partition, *p.End)
-	}
+	s.forget(s.partitions()...)
 	s.emptyLogs(s.partitions())
 	s.stop("archiver")
 	s.inState("archived")
