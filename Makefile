@@ -47,9 +47,9 @@ test: ## run all tests of both modules, whatever the first finds
 	  { set +x; } 2>/dev/null; exit $$code
 
 .PHONY: test-real
-test-real: ## test on Azurite, delta-rs, DuckDB, Polars, Spark, Cosmos DB's clients and azcosmos' own tests (needs Java 17, Node 20, Python 3.11; installs the rest)
+test-real: ## test on Kafka, Azurite, delta-rs, DuckDB, Polars, Spark and Cosmos DB's clients (needs Java 17, Node 20, Python 3.11; installs the rest)
 	deploy/dev/install
-	go test -count=1 -timeout 20m ./tests/real -real -v $(ARGS)
+	go test -count=1 -timeout 40m ./tests/real -real -v $(ARGS)
 	go test -count=1 -timeout 20m ./tests/emulator -real -v $(ARGS)
 
 .PHONY: mutants

@@ -85,7 +85,6 @@ func (s *Server) lockWindow(r *http.Request, c *container, w window) (*partition
 	if e != nil {
 		return nil, e
 	}
-	e = nil
 	switch {
 	case p.migrating > 0:
 		p.migrating--

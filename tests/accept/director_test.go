@@ -54,7 +54,7 @@ func newDirector(ctx context.Context, t *testing.T, topic string) *director {
 
 func newPlay(ctx context.Context, t *testing.T, stream uint64, containers []harness.Container, over harness.Settings) *play.Play {
 	t.Helper()
-	return play.New(ctx, t, play.Options{Seed: seed, Stream: stream, Stack: harness.Options{
+	return play.New(ctx, t, play.Options{Seed: seed, Stream: stream, Patience: 30 * time.Second, StopMost: 8 * time.Second, Stack: harness.Options{
 		Bin: bin, Partitions: 4, Containers: containers, Settings: harness.Settings{
 			"kafka.session_timeout":   session.String(),
 			"producer.settle":         settle.String(),

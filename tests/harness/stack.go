@@ -28,6 +28,8 @@ type Options struct {
 	Settings   Settings // over FastSettings
 	// Broker is further broker settings.
 	Broker map[string]string
+	// Clock is the service's time; default time.Now.
+	Clock func() time.Time
 	// Brokers are those of a cluster that runs already; default: one in this process.
 	Brokers []string
 	// Store is where the archive lies when it lies in no folder.
@@ -88,7 +90,7 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	if s.ledger, err = os.OpenFile(s.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
 		return err
 	}
-	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger, Ranges: restoredRanges}); err != nil {
+	if s.Cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: s.ledger, Ranges: restoredRanges, Clock: s.options.Clock}); err != nil {
 		return err
 	}
 	certificate := filepath.Join(s.Dir, "emulator.pem")

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"time"
 
 	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 )
@@ -15,7 +14,7 @@ import (
 func (p *Play) FirstPoints() {
 	p.TopicsExist()
 	for _, c := range p.Containers {
-		p.Until(30*time.Second, "the first point of "+c.Name(), func() (string, error) {
+		p.Until(p.options.Patience, "the first point of "+c.Name(), func() (string, error) {
 			if list := p.Points(c); len(list.Points) == 0 {
 				return fmt.Sprintf("pending: %q", list.Pending), nil
 			}
@@ -27,7 +26,7 @@ func (p *Play) FirstPoints() {
 // TopicsExist waits until the producers have come to all topics.
 func (p *Play) TopicsExist() {
 	for _, topic := range p.Topics {
-		p.Until(30*time.Second, "topic.json of "+topic, func() (string, error) {
+		p.Until(p.options.Patience, "topic.json of "+topic, func() (string, error) {
 			_, err := p.Stack.Read(p.Ctx, topic+"/topic.json")
 			if errors.Is(err, fs.ErrNotExist) {
 				return "there is none", nil

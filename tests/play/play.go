@@ -42,6 +42,9 @@ type Options struct {
 	Seed   int64
 	Stream uint64          // tells plays of one seed apart
 	Stack  harness.Options // all but Dir
+
+	Patience time.Duration // until a play gives up what the programs do by themselves
+	StopMost time.Duration // that a program may take to end in good order
 }
 
 // Shop is two containers, the second with a hierarchical partition key; topic is one for both, or empty for one each.
@@ -205,7 +208,7 @@ func (p *Play) Quiesce() {
 	p.Must(err)
 	for _, c := range p.Containers {
 		last := ledger.ByName(c.Name()).Last()
-		p.Until(time.Minute, "a point of "+c.Name()+" past the last write", func() (string, error) {
+		p.Until(2*p.options.Patience, "a point of "+c.Name()+" past the last write", func() (string, error) {
 			list := p.Points(c)
 			if n := len(list.Points); n == 0 || list.Points[n-1].CompleteTo.Before(last) {
 				return fmt.Sprintf("the last write is of %s; pending: %s", last, list.Pending), nil
@@ -218,7 +221,7 @@ func (p *Play) Quiesce() {
 		ends, err := p.Stack.Ends(p.Ctx, topic)
 		p.Must(err)
 		progress := p.Stack.Progress(topic)
-		p.Until(30*time.Second, topic+" in the archive", func() (string, error) {
+		p.Until(p.options.Patience, topic+" in the archive", func() (string, error) {
 			err := progress.Refresh(p.Ctx)
 			return progress.Missing(ends), err
 		})
@@ -230,10 +233,8 @@ func (p *Play) Quiesce() {
 func (p *Play) Stop(programs ...*harness.Process) {
 	p.Helper()
 	for _, one := range programs {
-		ctx, cancel := context.WithTimeout(p.Ctx, stopMost)
+		ctx, cancel := context.WithTimeout(p.Ctx, p.options.StopMost)
 		defer cancel()
 		p.Must(one.Stop(ctx))
 	}
 }
-
-const stopMost = 8 * time.Second

@@ -126,7 +126,7 @@ func (p *Play) RestoreEarly(choose func(int) int) { p.early = append(p.early, p.
 func (p *Play) restoreEarly(choose func(int) int) *restored {
 	c := p.Containers[p.Random.IntN(len(p.Containers))]
 	var r *restored
-	p.Until(30*time.Second, "a point of "+c.Name()+" to restore", func() (string, error) {
+	p.Until(p.options.Patience, "a point of "+c.Name()+" to restore", func() (string, error) {
 		list := p.Points(c)
 		if len(list.Points) == 0 {
 			return fmt.Sprintf("there is none: %q", list.Pending), nil

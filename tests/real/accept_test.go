@@ -3,8 +3,6 @@ package real_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,7 +18,7 @@ import (
 const (
 	acceptMost = 8 * time.Minute
 	session    = 6 * time.Second // the least that brokers take by default
-	wellMost   = time.Minute     // until what is written can be restored again, whatever was done
+	wellMost   = 2 * time.Minute // until what is written can be restored again, whatever was done
 	kills      = 6               // of programs
 )
 
@@ -42,7 +40,7 @@ func TestHistoryOnKafkaAndAzurite(t *testing.T) {
 		p.killBroker()
 		p.killAzurite()
 		p.pausePrograms()
-		p.RestoreEarly(p.Random.IntN)
+		p.RestoreEarly(func(int) int { return 0 }) // the oldest, which will stay
 	})
 	p.Stop(compactor)
 	p.Quiesce()
@@ -70,15 +68,8 @@ func newTheatre(ctx context.Context, t *testing.T) *theatre {
 	p.objects = p.azurite.create(t, name)
 	by := p.azurite.emulated
 	by.endpoint = p.way.URL + "/" + by.account
-	bin := filepath.Join(components.folder, t.Name(), "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := harness.Build(ctx, bin); err != nil {
-		t.Fatal(err)
-	}
-	p.Play = play.New(ctx, t, play.Options{Seed: int64(*seed), Stack: harness.Options{
-		Bin: bin, Partitions: 4, Containers: play.Shop(""), Brokers: p.kafka.brokers,
+	p.Play = play.New(ctx, t, play.Options{Seed: int64(*seed), Patience: wellMost, StopMost: wellMost / 2, Stack: harness.Options{
+		Bin: must(t, components.programs), Partitions: 4, Containers: play.Shop(""), Brokers: p.kafka.brokers,
 		Store: newRemote(p.objects, by, name, prefix),
 		Settings: harness.Settings{
 			"kafka.session_timeout":             session.String(),
@@ -93,7 +84,7 @@ func newTheatre(ctx context.Context, t *testing.T) *theatre {
 			"service.shutdown_grace":            "30s",
 		},
 	}})
-	p.Hire(50 * time.Millisecond)
+	p.Hire(80 * time.Millisecond)
 	return p
 }
 

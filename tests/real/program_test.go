@@ -32,9 +32,9 @@ func TestProgramsKeepTheirArchiveInAzure(t *testing.T) {
 	name := newContainer(t)
 	e := at(t, p.URL)
 	shop := harness.Container{Database: "shop", ID: "products", Key: []string{"/shelf"}, Ranges: 5, Deletes: "soft"}
-	stack := newStack(t, ctx, shop, harness.Settings{
+	stack := newStack(t, ctx, harness.Options{Containers: []harness.Container{shop}, Settings: harness.Settings{
 		"archive.root": e.endpoint + "/" + name + "/an/archive", "archive.account_key": fmt.Sprintf("%q", e.key), "kafka.session_timeout": "6s",
-	})
+	}})
 	p.randomly(*seed, 0.004)
 	for i := range shopDocuments {
 		write(t, ctx, stack, shop, i, `"state":"new"`)
@@ -134,17 +134,14 @@ func (s *supervisor) restorable(ctx context.Context, c harness.Container, before
 	return name
 }
 
-func newStack(t *testing.T, ctx context.Context, c harness.Container, settings harness.Settings) *harness.Stack { //nolint:revive // t first in tests
+func newStack(t *testing.T, ctx context.Context, o harness.Options) *harness.Stack { //nolint:revive // t first in tests
 	t.Helper()
 	folder := filepath.Join(components.folder, t.Name())
-	bin := filepath.Join(folder, "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := harness.Build(ctx, bin); err != nil {
-		t.Fatal(err)
-	}
-	stack, err := harness.New(ctx, harness.Options{Dir: folder, Bin: bin, Partitions: 4, Containers: []harness.Container{c}, Settings: settings})
+	o.Dir, o.Bin, o.Partitions = folder, must(t, components.programs), 4
+	stack, err := harness.New(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,6 @@
-// Package real_test holds Almanac against real components: blob/azure against Azurite, also with answers lost on the way,
-// and the tables that it writes against the Delta readers of other people.
+// Package real_test holds Almanac against real components: the whole of it against Apache Kafka and Azurite, which are killed
+// beneath it; blob/azure against Azurite, also with answers lost on the way; and the tables that it writes against the Delta
+// readers of other people.
 //
 // Nothing here runs without the flag -real, which `make test-real` passes after deploy/dev/install. A component starts with
 // the first test that asks for it, by the scripts of deploy/dev, and is stopped at the end; one that is not installed fails
@@ -30,6 +31,7 @@ var (
 // components are what the tests of one run share.
 var components struct {
 	folder    string
+	programs  func() (string, error) // their folder
 	azurite   func() (string, error)
 	readers   func() (*worker, error)
 	spark     func() (*worker, error)
@@ -54,6 +56,7 @@ func run(m *testing.M) (code int, err error) {
 	if components.folder, err = os.MkdirTemp("", "almanac-real-"); err != nil {
 		return 1, err
 	}
+	components.programs = sync.OnceValues(buildPrograms)
 	components.azurite = sync.OnceValues(startAzurite)
 	components.readers = sync.OnceValues(func() (*worker, error) { return startWorker("readers.py", nil) })
 	components.spark = sync.OnceValues(startSpark)
@@ -104,6 +107,14 @@ func script(name string, args ...string) error {
 		return fmt.Errorf("deploy/dev/%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return nil
+}
+
+func buildPrograms() (string, error) {
+	folder := filepath.Join(components.folder, "bin")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return "", err
+	}
+	return folder, harness.Build(context.Background(), folder)
 }
 
 // startAzurite answers its connection string.

@@ -10,6 +10,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, w
 from deltalake.table import TableFeatures
 from duckdb_extensions import import_extension
 
+import blocks
 import wire
 
 
@@ -157,7 +158,13 @@ def restore(table, version):
     return {"Reader": protocol.min_reader_version, "Writer": protocol.min_writer_version}
 
 
+def block(**asked):
+    for name in ["delta", "azure"]:
+        import_extension(name)  # so that a block's INSTALL finds it
+    blocks.block(**asked)
+
+
 wire.serve({
     "rows": rows, "count": count, "duplicates": duplicates, "open": open_, "transactions": transactions, "history": history, "vacuum": vacuum,
-    "write": write, "raise": raise_protocol, "restore": restore,
+    "write": write, "raise": raise_protocol, "restore": restore, "block": block, "found": blocks.found,
 })

@@ -5,6 +5,7 @@ import os
 
 from pyspark.sql import SparkSession
 
+import blocks
 import wire
 
 JARS = [jar for jar in glob.glob(os.environ["SPARK_DELTA_JARS"] + "/*.jar") if os.path.basename(jar).startswith(("delta-", "unitycatalog-"))]
@@ -97,5 +98,5 @@ def restore(table, version):
 
 wire.serve({
     "rows": rows, "count": count, "open": open_, "history": history, "detail": detail, "vacuum": vacuum,
-    "write": write, "raise": raise_protocol, "restore": restore,
+    "write": write, "raise": raise_protocol, "restore": restore, "block": blocks.block, "found": blocks.found,
 })
