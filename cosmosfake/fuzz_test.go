@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 )
@@ -22,6 +23,7 @@ func FuzzRequests(f *testing.F) {
 		"x-ms-documentdb-isquery", "x-ms-cosmos-is-query-plan-request", "x-ms-cosmos-is-batch-request", "x-ms-cosmos-batch-atomic",
 		"x-ms-documentdb-is-upsert", crossPartition, "A-IM", "x-ms-max-item-count", "x-ms-continuation", pkH, rangH, "If-Match",
 		"If-None-Match", "x-ms-session-token", "x-ms-offer-throughput", "x-ms-cosmos-offer-autopilot-settings", "x-ms-start-epk",
+		"x-ms-end-epk", "x-ms-read-key-type", "If-Modified-Since", "x-ms-cosmos-changefeed-wire-format-version",
 	}
 	for _, seed := range []struct {
 		method, path byte
@@ -36,11 +38,14 @@ func FuzzRequests(f *testing.F) {
 		{3, 5, "there", `{"operations":[{"op":"move","from":"/x/0","path":"/y"}],"condition":"from c where c.x"}`, 1 << 9, `["a"]`},
 		{2, 3, "orders", `{"id":"orders","partitionKey":{"paths":["/pk"]}}`, 0, ""},
 		{1, 8, "sp", `[]`, 1 << 9, `["a"]`},
+		{0, 4, "", "", 1<<6 | 1<<20, "Full-Fidelity Feed"},
+		{0, 4, "", "", 1<<16 | 1<<17, "3F"},
+		{0, 4, "", "", 1 << 12, `"1"`},
 		{1, 15, "split", `{"database":"shop"}`, 0, ""},
 	} {
 		f.Add(seed.method, seed.path, seed.id, seed.body, seed.bits, seed.value)
 	}
-	s := startServer(f, cosmosfake.Options{ComputeAddr: "127.0.0.1:0"})
+	s := startServer(f, cosmosfake.Options{ComputeAddr: "127.0.0.1:0", Retention: time.Hour})
 	at, err := url.Parse(s.ComputeURL())
 	if err != nil {
 		f.Fatal(err)

@@ -284,3 +284,32 @@ func readResponse(t *testing.T, res *http.Response) response {
 	}
 	return response{res.StatusCode, res.Header, body}
 }
+
+// TestResourceIDs addresses a database and a container by their resource ids, which are what is signed then.
+func TestResourceIDs(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{})
+	c := rest{t, s}
+	c.makeOrders(3)
+	rid := collRID(t, c)
+	db := systemOf(t, c.must(200, "GET", "/dbs/shop", "").body).RID
+	owner := c.must(200, "GET", coll, "").header
+	if owner.Get("x-ms-alt-content-path") != "dbs/shop" || owner.Get("x-ms-content-path") != db {
+		t.Errorf("got owner %q %q, want dbs/shop and %s", owner.Get("x-ms-alt-content-path"), owner.Get("x-ms-content-path"), db)
+	}
+	for _, test := range []struct {
+		path, kind, signed string
+		want               int
+	}{
+		{"/dbs/" + db, "dbs", strings.ToLower(db), 200},
+		{"/dbs/" + db + "/colls/" + rid, "colls", strings.ToLower(rid), 200},
+		{"/dbs/" + db + "/colls/" + rid + "/pkranges", "pkranges", strings.ToLower(rid), 200},
+		{"/dbs/" + db + "/colls/" + rid + "/pkranges", "pkranges", "dbs/" + db + "/colls/" + rid, 401},
+		{"/dbs/" + db + "/colls/none", "colls", "none", 401},
+	} {
+		req := c.request("GET", test.path, "")
+		req.Header.Set("Authorization", c.sign("GET", test.kind, test.signed, req.Header.Get("x-ms-date")))
+		if got := c.send(req); got.status != test.want {
+			t.Errorf("%s signed as %s: got %d %s, want %d", test.path, test.signed, got.status, got.body, test.want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
 	a := s.newAnswer(w)
 	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
-	p := parsePath(segments)
+	p := s.byName(parsePath(segments))
 	if e == nil {
 		e = s.authorize(r, p)
 	}
@@ -83,6 +83,7 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 	case "dbs":
 		return s.serveDatabase(a, r, p)
 	case "dbs/colls":
+		s.nameOwner(a, p.names[0])
 		return s.serveContainer(a, r, p)
 	case "offers":
 		return s.serveOffers(a, r, p)

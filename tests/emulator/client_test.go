@@ -19,15 +19,22 @@ func TestClients(t *testing.T) {
 	if !*asked {
 		t.Skip("make test-real runs it")
 	}
-	for _, test := range []struct{ name, program, script, modules string }{
-		{"Python", "cosmos-python-*/bin/python", "client.py", ""},
-		{"JavaScript", "", "client.js", "cosmos-js-*/node_modules"},
+	for _, test := range []struct {
+		name    string
+		command func(t *testing.T) []string
+	}{
+		{"Python", func(t *testing.T) []string {
+			return []string{tool(t, "cosmos-python-*/bin/python"), "testdata/client.py"}
+		}},
+		{"JavaScript", func(t *testing.T) []string {
+			return []string{"env", "NODE_PATH=" + tool(t, "cosmos-js-*/node_modules"), "node", "testdata/client.js"}
+		}},
+		{"Java", func(t *testing.T) []string {
+			return []string{"java", "-cp", tool(t, "cosmos-java-*/lib") + "/*", "testdata/Client.java"}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			program := "node"
-			if test.program != "" {
-				program = tool(t, test.program)
-			}
+			words := test.command(t)
 			s, err := cosmosfake.New(cosmosfake.Options{Retention: time.Hour, PurgeEvery: 50 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
@@ -43,12 +50,9 @@ func TestClients(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
-			command := exec.CommandContext(ctx, program, filepath.Join("testdata", test.script))
+			command := exec.CommandContext(ctx, words[0], words[1:]...)
 			command.Env = append(os.Environ(), "COSMOS_ENDPOINT="+s.URL(), "COSMOS_KEY="+s.Key(), "COSMOS_CA="+authority,
 				"NODE_EXTRA_CA_CERTS="+authority, "PYTHONWARNINGS=ignore") // it verifies no certificate of 127.0.0.1, and warns
-			if test.modules != "" {
-				command.Env = append(command.Env, "NODE_PATH="+tool(t, test.modules))
-			}
 			out, err := command.CombinedOutput()
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 			if err != nil || !strings.HasPrefix(lines[len(lines)-1], "passed ") {

@@ -157,6 +157,7 @@ func TestRefusals(t *testing.T) {
 		{"SELECT VALUE IS_NULL(c.a) FROM c", "outside of a filter"},
 		{"SELECT * FROM c ORDER BY RANK c.a", "RANK"},
 		{"SELECT * FROM c WHERE " + strings.Repeat("(", 100_000), "nests deeper"},
+		{"SELECT * FROM c WHERE " + strings.Repeat("EXISTS(SELECT VALUE 1 FROM c WHERE ", 40) + "x =" + strings.Repeat(")", 40), "syntax error"},
 		{"SELECT VALUE " + strings.Repeat("x", 600_000) + " FROM c", "at most"},
 	} {
 		_, err := sql.Compile(c.query, nil)
