@@ -78,9 +78,9 @@ func newTheatre(ctx context.Context, t *testing.T) *theatre {
 			"producer.idle_mark_interval":       "2s",
 			"producer.checkpoint_interval":      "1s",
 			"producer.idle_checkpoint_interval": "2s",
-			"archiver.flush_interval":           "1s",
-			"archiver.control_commit_interval":  "1s",
-			"compactor.snapshot_interval":       "5s",
+			"archiver.flush_interval":           "2s",
+			"archiver.control_commit_interval":  "2s",
+			"compactor.snapshot_interval":       "10s",
 			"service.shutdown_grace":            "30s",
 		},
 	}})
