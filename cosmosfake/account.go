@@ -166,8 +166,12 @@ func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 		id: id, rid: ridText(databaseRID(number)), number: number, body: body, ts: now.Unix(),
 		etag: s.resourceETag(now.Unix()), containers: make(map[string]*container),
 	}
+	o := s.newOffer(d.rid, "dbs/"+d.rid+"/", content, now)
+	if e := s.note(&record{Account: s.accountRecord(), Database: d.record(), Offer: o.record()}); e != nil {
+		return reply{}, e
+	}
 	s.databases[id] = d
-	s.offer(d.rid, "dbs/"+d.rid+"/", content, now)
+	s.provide(o)
 	return reply{status: 201, etag: d.etag, body: d.json()}, nil
 }
 
@@ -186,9 +190,16 @@ func (s *Server) deleteDatabase(r *http.Request, id string) (reply, *Error) {
 			return reply{}, e
 		}
 	}
-	delete(s.databases, id)
-	delete(s.offers, d.rid)
+	if e := s.note(&record{Drop: &dropRecord{Database: id}}); e != nil {
+		return reply{}, e
+	}
+	s.forgetDatabase(d)
 	return reply{status: http.StatusNoContent}, nil
+}
+
+func (s *Server) forgetDatabase(d *database) {
+	delete(s.databases, d.id)
+	delete(s.offers, d.rid)
 }
 
 // readDefinition reads the definition of a database or container, without what the service adds to it.

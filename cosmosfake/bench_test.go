@@ -13,11 +13,11 @@ import (
 
 func BenchmarkBatchUpsert(b *testing.B) {
 	for _, with := range []struct {
-		name   string
-		ledger io.Writer
-	}{{"plain", nil}, {"ledger", io.Discard}} {
+		name    string
+		options cosmosfake.Options
+	}{{"plain", cosmosfake.Options{}}, {"ledger", cosmosfake.Options{Ledger: io.Discard}}, {"directory", cosmosfake.Options{Dir: b.TempDir()}}} {
 		b.Run(with.name, func(b *testing.B) {
-			s := startServer(b, cosmosfake.Options{Ledger: with.ledger})
+			s := startServer(b, with.options)
 			c := rest{b, s}
 			c.makeOrders(5)
 			filler := strings.Repeat("x", 400)

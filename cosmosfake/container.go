@@ -198,9 +198,9 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	now := s.clock.now()
 	c := &container{name: d.id + "." + id, path: pathOf(d.id, id), id: id, key: key, hashing: version, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
 	c.unique = unique
-	d.made++
+	made := d.made + 1
 	// The top bit of the second half tells containers from users (resource ids of the service).
-	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
+	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|made)
 	c.rid = ridText(c.ridBytes)
 	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"
 	c.topology.begin(version.cut(ranges))
@@ -211,14 +211,17 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	if e := s.checkPolicy(body); e != nil {
 		return reply{}, e
 	}
-	if e := s.note(c.entry(nil, OpCreateContainer, now)); e != nil {
-		return reply{}, e
-	}
-	d.containers[id] = c
 	if content == nil && s.offers[d.rid] == nil {
 		content = defaultThroughput()
 	}
-	s.offer(c.rid, c.self, content, now)
+	o := s.newOffer(c.rid, c.self, content, now)
+	in, of := d.record(), c.record()
+	in.Made, of.Cut = made, ranges
+	if e := s.note(&record{Account: s.accountRecord(), Database: in, Container: of, Offer: o.record()}, c.entry(nil, OpCreateContainer, now)); e != nil {
+		return reply{}, e
+	}
+	d.made, d.containers[id] = made, c
+	s.provide(o)
 	return reply{status: 201, etag: c.etag, body: c.json()}, nil
 }
 
@@ -248,11 +251,18 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e := checkUniqueKeys(c, body); e != nil {
 		return reply{}, e
 	}
-	if e := c.ttl.define(body); e != nil {
+	var ttl timeToLive
+	if e := ttl.define(body); e != nil {
 		return reply{}, e
 	}
 	now := s.clock.now()
-	c.body, c.ts, c.etag = body, now.Unix(), s.resourceETag(now.Unix())
+	changed := c.record()
+	changed.Body, changed.TS, changed.ETag = body, now.Unix(), s.resourceETag(now.Unix())
+	if e := s.note(&record{Account: s.accountRecord(), Container: changed}); e != nil {
+		return reply{}, e
+	}
+	c.body, c.ts, c.etag = changed.Body, changed.TS, changed.ETag
+	c.ttl.seconds.Store(ttl.seconds.Load())
 	return reply{status: 200, etag: c.etag, body: c.json()}, nil
 }
 
@@ -261,22 +271,20 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 func (s *Server) dropContainer(d *database, c *container) *Error {
 	unlock := c.topology.lockAll()
 	defer unlock()
-	if e := s.note(c.entry(nil, OpDeleteContainer, s.clock.now())); e != nil {
+	entry := c.entry(nil, OpDeleteContainer, s.clock.now())
+	if e := s.note(&record{Drop: &dropRecord{Database: d.id, Container: c.id}}, entry); e != nil {
 		return e
 	}
+	s.forgetContainer(d, c)
+	return nil
+}
+
+// forgetContainer ends a container. The caller holds all locks.
+func (s *Server) forgetContainer(d *database, c *container) {
 	c.topology.close()
 	s.drop(c)
 	delete(d.containers, c.id)
 	delete(s.offers, c.rid)
-	return nil
-}
-
-// note writes one line of the ledger.
-func (s *Server) note(e Entry) *Error {
-	if err := s.ledger.append([]Entry{e}); err != nil {
-		return &Error{Status: 500, Code: "InternalServerError", Message: err.Error()}
-	}
-	return nil
 }
 
 // completeDefinition fills in what the service adds to a partition key definition; everything else stays as it

@@ -57,7 +57,7 @@ func (s *Server) failOverRange(c *container, p *partition, n int64) error {
 	}
 	e := c.entry(p, OpFailover, s.clock.now())
 	e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
-	if err := s.ledger.append([]Entry{e}); err != nil {
+	if err := s.keep(&record{Act: &actRecord{Op: OpFailover, In: c.rid, Ranges: []string{p.id}, LSNs: n}}, e); err != nil {
 		return err
 	}
 	p.rewind(n)
@@ -66,7 +66,10 @@ func (s *Server) failOverRange(c *container, p *partition, n int64) error {
 
 // Bump takes n LSNs without a record, as internal writes of the service do.
 func (s *Server) Bump(r Range, n int64) (RangeState, error) {
-	return s.control("bump", r, n, func(_ *container, p *partition) error {
+	return s.control("bump", r, n, func(c *container, p *partition) error {
+		if err := s.keep(&record{Act: &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}}); err != nil {
+			return err
+		}
 		p.bump(n)
 		return nil
 	})

@@ -21,6 +21,8 @@
 //   - A purge removes a document whose time to live was over; it was not seen from that moment on.
 //   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write, purge, split, merge and
 //     failover.
+//   - The journal is what a data directory keeps: a line for everything that was done; a snapshot takes the place of
+//     the lines before it.
 //   - A [Fault] is what a [Hook] does to one request.
 //
 // Guarantees:
@@ -28,6 +30,7 @@
 //   - A user's JSON is kept byte for byte, except blanks around it and top-level members named _rid, _self, _etag,
 //     _attachments, _ts and _lsn, which are the service's. They are spliced in before the last brace when a
 //     document is read, so that taking them out again is the exact inverse (INV-6).
+//   - With a data directory, what was acknowledged outlives the program, however that ends, with its LSNs and etags.
 //   - A ledger line is written before its write is visible to any reader and before it is acknowledged. A write whose
 //     line cannot be written is refused and not done.
 //   - Lines of one range stand in the order of their LSNs; their times never go back.

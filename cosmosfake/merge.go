@@ -26,12 +26,7 @@ func (s *Server) Merge(database, container string, ids ...string) (RangeState, e
 func (s *Server) merge(c *container, ids []string) (RangeState, error) {
 	unlock := c.topology.lockAll()
 	defer unlock()
-	var old []*partition
-	for _, p := range c.partitions() {
-		if slices.Contains(ids, p.id) {
-			old = append(old, p)
-		}
-	}
+	old := c.named(ids)
 	if len(old) < 2 || len(old) != len(ids) {
 		return RangeState{}, errors.New("want two or more ranges of the container, each once")
 	}
@@ -49,15 +44,25 @@ func (s *Server) merge(c *container, ids []string) (RangeState, error) {
 	for _, p := range old {
 		entry.Parents = append(entry.Parents, p.id)
 	}
-	if err := s.ledger.append([]Entry{entry}); err != nil {
+	if err := s.keep(&record{Act: &actRecord{Op: OpMerge, In: c.rid, Ranges: entry.Parents}}, entry); err != nil {
 		return RangeState{}, err
 	}
-	c.topology.next++
 	c.topology.replace(old, []*partition{one}, former{})
 	s.merged.Store(true)
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	return one.state(), nil
+}
+
+// named are ranges in order of the key space.
+func (c *container) named(ids []string) []*partition {
+	var list []*partition
+	for _, p := range c.partitions() {
+		if slices.Contains(ids, p.id) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // join makes the range. The caller holds all locks.

@@ -77,15 +77,22 @@ func askedThroughput(r *http.Request) (*throughputContent, *Error) {
 	return &c, nil
 }
 
-// offer keeps the throughput of a new resource; nil is none. The caller holds the server's lock.
-func (s *Server) offer(resource, self string, content *throughputContent, now time.Time) {
+// newOffer makes that of a new resource; nil is none. The caller holds the server's lock.
+func (s *Server) newOffer(resource, self string, content *throughputContent, now time.Time) *offer {
 	if content == nil {
-		return
+		return nil
 	}
 	s.offered++
 	// Four letters of base64 without a slash or a plus sign, as the service's.
 	rid := ridText(binary.BigEndian.AppendUint32(nil, s.offered)[1:])
-	s.offers[resource] = &offer{rid: rid, resource: resource, self: self, content: *content, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	return &offer{rid: rid, resource: resource, self: self, content: *content, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+}
+
+// provide keeps an offer, if there is one.
+func (s *Server) provide(o *offer) {
+	if o != nil {
+		s.offers[o.resource] = o
+	}
 }
 
 func (o *offer) json() []byte {
@@ -180,7 +187,12 @@ func (s *Server) replaceOffer(r *http.Request, rid string) (reply, *Error) {
 		return reply{}, e
 	}
 	now := s.clock.now()
-	o.content, o.ts, o.etag = sent.Content, now.Unix(), s.resourceETag(now.Unix())
+	changed := *o
+	changed.content, changed.ts, changed.etag = sent.Content, now.Unix(), s.resourceETag(now.Unix())
+	if e := s.note(&record{Account: s.accountRecord(), Offer: changed.record()}); e != nil {
+		return reply{}, e
+	}
+	*o = changed
 	for _, d := range s.databases {
 		for _, c := range d.containers {
 			if c.rid == o.resource {

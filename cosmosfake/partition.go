@@ -405,19 +405,24 @@ func (t *transaction) finish() (position, *Error) {
 	return t.p.position(), e
 }
 
-// apply writes the ledger and makes the changes visible. The caller holds the lock.
+// apply writes journal and ledger, and makes the changes visible. The caller holds the lock.
 func (t *transaction) apply() *Error {
 	if len(t.changes) == 0 {
 		return nil
 	}
+	var entries []Entry
 	if t.s.ledger.wanted() {
-		entries := make([]Entry, len(t.changes))
+		entries = make([]Entry, len(t.changes))
 		for i, c := range t.changes {
 			entries[i] = t.entry(c)
 		}
-		if err := t.s.ledger.append(entries); err != nil {
-			return &Error{Status: 500, Code: "InternalServerError", Message: err.Error()}
-		}
+	}
+	var r *record
+	if t.s.journal != nil {
+		r = t.record()
+	}
+	if e := t.s.note(r, entries...); e != nil {
+		return e
 	}
 	t.p.apply(t.lsn, t.changes)
 	t.p.events.add(t.lsn, t.time, t.s.options.Retention, t.changes)

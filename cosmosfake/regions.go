@@ -74,8 +74,11 @@ func (s *Server) FailOverRegion(n int64) error {
 	if s.second == nil {
 		return fmt.Errorf("fail over region: the account has only %s", s.options.Region)
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.keep(&record{Act: &actRecord{Op: actRegion}}); err != nil {
+		return fmt.Errorf("fail over region: %w", err)
+	}
 	s.writer.Store(1 - s.writer.Load())
 	for _, d := range sorted(s.databases) {
 		for _, c := range sorted(d.containers) {
@@ -120,9 +123,23 @@ func (s *Server) RestoreContainer(database, name string) error {
 		return wrap(notFound())
 	}
 	now := s.clock.now()
+	c := old.revive()
+	c.ts, c.etag = now.Unix(), s.resourceETag(now.Unix())
+	r := c.record()
+	r.Restored = true
+	if e := s.note(&record{Account: s.accountRecord(), Container: r}, c.entry(nil, OpRestoreContainer, now)); e != nil {
+		return wrap(e)
+	}
+	d.containers[name] = c
+	delete(s.dropped, pathOf(database, name))
+	return nil
+}
+
+// revive is a container that was deleted, with new LSNs.
+func (old *container) revive() *container {
 	c := &container{
 		name: old.name, path: old.path, id: old.id, rid: old.rid, ridBytes: old.ridBytes, self: old.self, key: old.key, hashing: old.hashing,
-		body: old.body, ts: now.Unix(), etag: s.resourceETag(now.Unix()), scripts: old.scripts, rids: old.rids, unique: old.unique,
+		body: old.body, scripts: old.scripts, rids: old.rids, unique: old.unique,
 	}
 	c.ttl.seconds.Store(old.ttl.seconds.Load())
 	c.throughput.set(old.throughput.get())
@@ -138,12 +155,7 @@ func (s *Server) RestoreContainer(database, name string) error {
 		again.events.from = again.newest
 		c.topology.add(again)
 	}
-	if e := s.note(c.entry(nil, OpRestoreContainer, now)); e != nil {
-		return wrap(e)
-	}
-	d.containers[name] = c
-	delete(s.dropped, pathOf(database, name))
-	return nil
+	return c
 }
 
 // drop remembers a deleted container for RestoreContainer. The caller holds the server's lock.

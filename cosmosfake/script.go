@@ -130,6 +130,9 @@ func (s *Server) createScript(r *http.Request, c *container, kind string) (reply
 	c.rids++
 	now := s.clock.now()
 	one := &script{id: id, number: c.rids, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	if e := s.note(&record{Account: s.accountRecord(), Script: one.record(c, kind)}); e != nil {
+		return reply{}, e
+	}
 	c.keep(kind, one)
 	return reply{status: 201, etag: one.etag, body: c.scriptJSON(kind, one)}, nil
 }
@@ -163,8 +166,14 @@ func (s *Server) replaceScript(r *http.Request, c *container, kind, id string) (
 		return reply{}, e
 	}
 	now := s.clock.now()
+	changed := script{id: sent, number: one.number, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	in := changed.record(c, kind)
+	in.Was = id
+	if e := s.note(&record{Account: s.accountRecord(), Script: in}); e != nil {
+		return reply{}, e
+	}
 	delete(c.scripts[kind], id)
-	one.id, one.body, one.ts, one.etag = sent, body, now.Unix(), s.resourceETag(now.Unix())
+	*one = changed
 	c.scripts[kind][sent] = one
 	return reply{status: 200, etag: one.etag, body: c.scriptJSON(kind, one)}, nil
 }
@@ -177,6 +186,9 @@ func (s *Server) deleteScript(r *http.Request, c *container, kind, id string) (r
 		return reply{}, notFound()
 	}
 	if e := checkMatch(r.Header.Get("If-Match"), one.etag); e != nil {
+		return reply{}, e
+	}
+	if e := s.note(&record{Drop: &dropRecord{In: c.rid, Kind: kind, ID: id}}); e != nil {
 		return reply{}, e
 	}
 	delete(c.scripts[kind], id)

@@ -41,8 +41,8 @@ type Options struct {
 	SecondRegion string
 	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
 	Consistency string
-	// Dir is a folder that the account is saved to by Close and read from at start; it is made if it is not there.
-	// Default none: the account is forgotten.
+	// Dir is a folder that everything is written to before it is acknowledged, and read from at start; it is made if it
+	// is not there. Default none: the account is forgotten.
 	Dir string
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
@@ -82,11 +82,13 @@ type Server struct {
 
 	clock  clock
 	ledger ledger
-	hook   atomic.Pointer[Hook]
-	etags  atomic.Uint64
-	merged atomic.Bool  // some ranges of the account, once
-	writer atomic.Int32 // the region that takes writes
-	behind atomic.Int64 // LSNs that the other is behind
+	// journal is nil without a data directory.
+	journal *journal
+	hook    atomic.Pointer[Hook]
+	etags   atomic.Uint64
+	merged  atomic.Bool  // some ranges of the account, once
+	writer  atomic.Int32 // the region that takes writes
+	behind  atomic.Int64 // LSNs that the other is behind
 
 	mu        sync.RWMutex
 	databases map[string]*database
@@ -148,7 +150,7 @@ func New(options Options) (*Server, error) {
 		}
 	}
 	if options.Dir != "" {
-		if err := s.restore(); err != nil {
+		if err := s.openJournal(); err != nil {
 			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
 		}
 	}
@@ -231,16 +233,13 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-// Close ends all connections and waits for the listener to end. Requests in flight are cut off. With a data directory
-// it saves the account; what a request does that is still being handled may be missing there.
+// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
 	s.client.CloseIdleConnections()
-	if s.options.Dir != "" {
-		if err := s.save(); err != nil {
-			return fmt.Errorf("close cosmosfake: %w", err)
-		}
+	if err := s.journal.close(); err != nil {
+		return fmt.Errorf("close cosmosfake: %w", err)
 	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close cosmosfake: %w", err)

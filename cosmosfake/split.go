@@ -84,10 +84,13 @@ func (s *Server) split(c *container, id string, o SplitOptions, least int64) ([]
 		entries[i] = c.entry(child, OpSplit, now)
 		entries[i].LSN, entries[i].Parents = child.newest, []string{p.id}
 	}
-	if err := s.ledger.append(entries); err != nil {
+	act := &actRecord{Op: OpSplit, In: c.rid, Ranges: []string{p.id}}
+	for _, part := range cut[1:] {
+		act.At = append(act.At, part.Min)
+	}
+	if err := s.keep(&record{Act: act}, entries...); err != nil {
 		return nil, err
 	}
-	t.next += len(children)
 	t.replace([]*partition{p}, children, former{completing: o.Completing})
 	states := make([]RangeState, len(children))
 	for i, child := range children {

@@ -128,7 +128,7 @@ func (t *topology) close() {
 }
 
 // replace puts others in the place of ranges that stand side by side. The caller holds the locks of the topology and
-// of the old ones, and wrote the ledger.
+// of the old ones, and wrote down what happens.
 func (t *topology) replace(old, others []*partition, f former) {
 	now := t.now.Load()
 	next := &layout{number: now.number + 1}
@@ -144,6 +144,7 @@ func (t *topology) replace(old, others []*partition, f former) {
 		p.since = next.number
 	}
 	t.now.Store(next)
+	t.next += len(others)
 	for _, p := range old {
 		p.closed = true
 		one := f

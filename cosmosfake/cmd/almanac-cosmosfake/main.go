@@ -38,7 +38,7 @@ func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&o.Addr, "addr", "127.0.0.1:8081", "`host:port` to listen on; port 0 takes any, and the endpoint that is printed names it")
 	flags.StringVar(&o.ComputeAddr, "compute-addr", "", "`host:port` of a second gateway, which takes every id in a path as it was escaped; the first, like the service's, cannot reach ids that end with blanks or hold / \\ # or escapes")
-	flags.StringVar(&o.Dir, "dir", "", "`folder` that the account is saved to when the program ends, and read from when it starts")
+	flags.StringVar(&o.Dir, "dir", "", "`folder` that everything is written to before it is acknowledged, and read from when the program starts; it survives kill -9")
 	flags.StringVar(&o.Region, "region", cosmosfake.DefaultRegion, "`name` of the account's region")
 	flags.StringVar(&o.Consistency, "consistency", cosmosfake.DefaultConsistency, "default consistency `level` that clients are told")
 	flags.StringVar(&o.Certificate, "cert", "", "`file` to write the certificate of its authority to, new with every start: what clients must trust, in almanac.yaml cosmos.ca_file")

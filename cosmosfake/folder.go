@@ -1,0 +1,206 @@
+package cosmosfake
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// folder is a data directory: snapshots and journals, by number. What a server did is in the last snapshot and in the
+// journals of its number and of higher ones. Both are JSON, a record per line.
+type folder struct {
+	path string
+	lock *os.File
+}
+
+const (
+	snapshotSuffix = ".snapshot"
+	journalSuffix  = ".journal"
+)
+
+// openFolder makes a folder if it is not there. One server at a time has it.
+func openFolder(path string) (folder, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return folder{}, err
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return folder{}, err
+	}
+	if err := lockFile(lock); err != nil {
+		return folder{}, errors.Join(fmt.Errorf("%s is another server's, or cannot be locked: %w", path, err), lock.Close())
+	}
+	return folder{path: path, lock: lock}, nil
+}
+
+func (f folder) unlock() error { return f.lock.Close() }
+
+func (f folder) name(number int64, suffix string) string {
+	return filepath.Join(f.path, fmt.Sprintf("%010d%s", number, suffix))
+}
+
+// create begins a journal.
+func (f folder) create(number int64) (*os.File, error) {
+	return os.OpenFile(f.name(number, journalSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+}
+
+// numbers are those of the files with a suffix, ascending.
+func (f folder) numbers(suffix string) ([]int64, error) {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return nil, err
+	}
+	var list []int64
+	for _, e := range entries {
+		plain, ok := strings.CutSuffix(e.Name(), suffix)
+		if n, err := strconv.ParseInt(plain, 10, 64); ok && err == nil {
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// write makes a snapshot and removes what it takes the place of. It returns its size.
+func (f folder) write(number int64, write func(*json.Encoder) error) (size int64, err error) {
+	file, err := os.CreateTemp(f.path, "snapshot-*.tmp")
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+		}
+	}()
+	out := bufio.NewWriterSize(file, 1<<20)
+	if err := write(json.NewEncoder(out)); err != nil {
+		return 0, err
+	}
+	if err := out.Flush(); err != nil {
+		return 0, err
+	}
+	if size, err = file.Seek(0, io.SeekCurrent); err != nil {
+		return 0, err
+	}
+	if err := file.Sync(); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(file.Name(), f.name(number, snapshotSuffix)); err != nil {
+		return 0, err
+	}
+	if err := file.Close(); err != nil {
+		return 0, fmt.Errorf("%s: %w", f.name(number, snapshotSuffix), err)
+	}
+	return size, f.removeBefore(number)
+}
+
+// removeBefore removes what a snapshot took the place of, and what others left half written.
+func (f folder) removeBefore(number int64) error {
+	for _, suffix := range []string{snapshotSuffix, journalSuffix} {
+		list, err := f.numbers(suffix)
+		if err != nil {
+			return err
+		}
+		for _, n := range list {
+			if n < number {
+				if err := os.Remove(f.name(n, suffix)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// read calls take with every line of the last snapshot and of the journals since, and returns the last number; 0 is a
+// new folder. A torn line at the very end is cut off: nobody was told that it was done.
+func (f folder) read(take func(line []byte) error) (int64, error) {
+	left, err := filepath.Glob(filepath.Join(f.path, "snapshot-*.tmp"))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range left { // of a server that was killed
+		if err := os.Remove(name); err != nil {
+			return 0, err
+		}
+	}
+	snapshots, err := f.numbers(snapshotSuffix)
+	if err != nil {
+		return 0, err
+	}
+	journals, err := f.numbers(journalSuffix)
+	if err != nil {
+		return 0, err
+	}
+	from := int64(1)
+	if n := len(snapshots); n > 0 {
+		from = snapshots[n-1]
+		if err := f.readFile(f.name(from, snapshotSuffix), take, mustBeWhole); err != nil {
+			return 0, err
+		}
+	}
+	journals = slices.DeleteFunc(journals, func(n int64) bool { return n < from })
+	for i, n := range journals {
+		if n != from+int64(i) {
+			return 0, fmt.Errorf("%s: %w", f.name(from+int64(i), journalSuffix), fs.ErrNotExist)
+		}
+		end := mustBeWhole
+		if i == len(journals)-1 {
+			end = mayBeTorn
+		}
+		if err := f.readFile(f.name(n, journalSuffix), take, end); err != nil {
+			return 0, err
+		}
+	}
+	if len(journals) == 0 {
+		if len(snapshots) > 0 {
+			return 0, fmt.Errorf("%s: %w", f.name(from, journalSuffix), fs.ErrNotExist)
+		}
+		return 0, nil
+	}
+	return journals[len(journals)-1], nil
+}
+
+// ending says whether the last line of a file may be torn.
+type ending int
+
+const (
+	mustBeWhole ending = iota
+	mayBeTorn
+)
+
+var errTorn = errors.New("its last line is torn")
+
+func (f folder) readFile(name string, take func(line []byte) error, end ending) error {
+	file, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // Truncate tells its errors itself
+	lines := bufio.NewReaderSize(file, 1<<20)
+	for number, whole := 1, int64(0); ; number++ {
+		line, err := lines.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return nil
+		case errors.Is(err, io.EOF) && end == mayBeTorn:
+			return file.Truncate(whole)
+		case errors.Is(err, io.EOF):
+			return fmt.Errorf("%s: %w", name, errTorn)
+		case err == nil:
+			err = take(line)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, line %d: %w", name, number, err)
+		}
+		whole += int64(len(line))
+	}
+}
