@@ -15,7 +15,7 @@ const (
 	maxID   = 1023
 )
 
-// version is one version of one document. Only `end` ever changes, under the lock of its range.
+// version is one version of one document. Only `end` ever changes, and `unique` once, under the lock of its range.
 type version struct {
 	key   string // canonical partition key, then the id: a JSON array says itself where it ends
 	pkLen int
@@ -26,6 +26,8 @@ type version struct {
 	etag  uint64
 	rid   uint64
 	ttl   int32 // its own time to live in seconds, -1 for ever; 0 has none
+	// unique are its places in the range's index of unique keys, once that was made.
+	unique []string
 }
 
 func (v *version) pk() string { return v.key[:v.pkLen] }

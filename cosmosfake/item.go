@@ -75,10 +75,12 @@ func (t *transaction) do(op *operation) (result, *Error) {
 	case op.verb == verbUpsert:
 		name = OpUpsert
 	}
-	if e := t.checkUnique(op.doc, before); e != nil {
+	unique, e := t.checkUnique(op.doc, before)
+	if e != nil {
 		return result{}, e
 	}
 	v := t.put(name, op.doc, before)
+	v.unique = unique
 	return result{status: status, v: v, charge: writeCharge(len(v.body))}, nil
 }
 

@@ -48,6 +48,7 @@ type partition struct {
 	bytes   int64 // of the live documents
 	alone   int64 // bytes at which it could not be split, because all belong to one key
 	events  events
+	unique  uniqueIndex // nil until it is needed
 	meter   meter
 	// migrating requests are told that the range moves, after a split.
 	migrating int
@@ -98,6 +99,12 @@ func (p *partition) position() position {
 func (p *partition) apply(lsn int64, changes []change) {
 	p.newest = lsn
 	for _, c := range changes {
+		if p.unique != nil && c.before != nil {
+			p.unique.remove(c.before)
+		}
+		if p.unique != nil && c.after != nil {
+			p.unique.add(c.after)
+		}
 		if c.before != nil {
 			c.before.end = lsn
 			p.ended = append(p.ended, c.before)
@@ -152,6 +159,7 @@ func (p *partition) bump(n int64) position {
 
 // rewind is a failover: the last n LSNs never were. The caller holds the lock and wrote the ledger.
 func (p *partition) rewind(n int64) {
+	p.unique = nil
 	to := p.newest - n
 	tail := p.after(to)
 	for _, s := range p.log[tail:] {

@@ -2,6 +2,8 @@ package cosmosfake
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -59,38 +61,70 @@ func (k uniqueKey) values(body []byte) string {
 	return b.String()
 }
 
-// checkUnique looks through the documents of the logical partition as the transaction sees them. It reads all keys of
-// the range: a container with unique keys pays for it, others do not.
-func (t *transaction) checkUnique(d document, before *version) *Error {
+// uniqueIndex finds the documents of a range by their partition key and what they have at the paths of a unique key. It is
+// made when it is first needed, from all documents, and forgotten when they change otherwise than by a transaction.
+type uniqueIndex map[string][]*version
+
+// entries are the document's places in the index, one for each unique key.
+func (c *container) entries(pk string, body []byte) []string {
+	list := make([]string, len(c.unique))
+	for i, key := range c.unique {
+		list[i] = strconv.Itoa(i) + pk + key.values(body)
+	}
+	return list
+}
+
+func (x uniqueIndex) add(v *version) {
+	for _, at := range v.unique {
+		x[at] = append(x[at], v)
+	}
+}
+
+func (x uniqueIndex) remove(v *version) {
+	for _, at := range v.unique {
+		if left := slices.DeleteFunc(x[at], func(one *version) bool { return one == v }); len(left) > 0 {
+			x[at] = left
+		} else {
+			delete(x, at)
+		}
+	}
+}
+
+// indexed is the range's index. The caller holds the lock.
+func (p *partition) indexed(c *container) uniqueIndex {
+	if p.unique == nil {
+		p.unique = make(uniqueIndex)
+		for _, v := range p.docs {
+			v.unique = c.entries(v.pk(), v.body)
+			p.unique.add(v)
+		}
+	}
+	return p.unique
+}
+
+// checkUnique looks for another document of the logical partition with the same values, as the transaction sees it, and
+// returns the document's places in the index.
+func (t *transaction) checkUnique(d document, before *version) ([]string, *Error) {
 	if len(t.c.unique) == 0 {
-		return nil
+		return nil, nil
 	}
-	for _, key := range t.c.unique {
-		want := key.values(d.body)
-		same := func(v *version) bool {
-			return v != before && v.pk() == string(d.pk) && v.id() != string(d.id) && key.values(v.body) == want
-		}
-		changed := make(map[string]bool, len(t.changes))
-		for _, c := range t.changes {
-			if c.before != nil {
-				changed[c.before.key] = true
-			}
-			if c.after != nil {
-				changed[c.after.key] = true
-			}
-		}
-		for id := range changed {
-			if v := t.current([]byte(id)); v != nil && same(v) {
-				return conflict()
-			}
-		}
-		for id, v := range t.p.docs {
-			if !changed[id] && (t.lives == nil || t.lives(v)) && same(v) {
-				return conflict()
-			}
+	index, places := t.p.indexed(t.c), t.c.entries(string(d.pk), d.body)
+	ended := make(map[*version]bool, len(t.changes))
+	for _, c := range t.changes {
+		ended[c.before] = true
+	}
+	stands := func(v *version) bool { return v != before && !ended[v] && (t.lives == nil || t.lives(v)) }
+	for _, c := range t.changes {
+		if v := c.after; v != nil && stands(v) && slices.ContainsFunc(places, func(at string) bool { return slices.Contains(v.unique, at) }) {
+			return nil, conflict()
 		}
 	}
-	return nil
+	for _, at := range places {
+		if slices.ContainsFunc(index[at], stands) {
+			return nil, conflict()
+		}
+	}
+	return places, nil
 }
 
 // checkUniqueKeys refuses a definition with other unique keys than before: they are given at creation only.
