@@ -197,7 +197,7 @@ func (s *Server) parseOperation(c *container, scan *schemas.Document, pk string,
 		return op, badRequest("The %s of the batch has no resourceBody.", op.verb)
 	}
 	// A copy, so that one living document does not keep the whole request in memory.
-	doc, e := s.parseDocument(c.key, scan, bytes.Clone(body))
+	doc, e := s.parseDocument(c, scan, bytes.Clone(body))
 	if e != nil {
 		return op, e
 	}

@@ -88,7 +88,7 @@ type document struct {
 }
 
 // parseDocument checks a document of a request. raw may be kept by the result.
-func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document, raw []byte) (document, *Error) {
+func (s *Server) parseDocument(c *container, scan *schemas.Document, raw []byte) (document, *Error) {
 	if len(raw) > maxItem {
 		return document{}, tooLarge()
 	}
@@ -96,7 +96,7 @@ func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document
 	if err != nil {
 		return document{}, badRequest("The input content is invalid: %v.", err)
 	}
-	if err := scan.Scan(def, body); err != nil {
+	if err := scan.Scan(c.key, body); err != nil {
 		return document{}, badRequest("The input content is invalid: %v.", err)
 	}
 	if e := checkID(string(scan.ID)); e != nil {
@@ -104,9 +104,11 @@ func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document
 	}
 	key := append(append(make([]byte, 0, len(scan.Key)+len(scan.ID)), scan.Key...), scan.ID...)
 	d := document{body: body, key: key, pk: key[:len(scan.Key)], id: key[len(scan.Key):]}
-	if scan.TTL.Set && scan.TTL.Seconds >= -1 {
-		d.ttl = scan.TTL.Seconds
+	ttl, e := c.itemTTL(scan, body)
+	if e != nil {
+		return document{}, e
 	}
+	d.ttl = ttl
 	if s.ledger.wanted() {
 		d.hash = digest(body)
 	}

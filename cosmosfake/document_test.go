@@ -56,7 +56,7 @@ func FuzzSplice(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, lsn, ts int64, etag uint64) {
 		s := &Server{}
 		var scan schemas.Document
-		d, e := s.parseDocument(def, &scan, raw)
+		d, e := s.parseDocument(&container{key: def}, &scan, raw)
 		if e != nil {
 			return
 		}

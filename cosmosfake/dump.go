@@ -64,7 +64,7 @@ func (s *Server) Load(database, container string, r io.Reader) (int, error) {
 }
 
 func (s *Server) loadOne(c *container, scan *schemas.Document, line []byte) error {
-	doc, e := s.parseDocument(c.key, scan, line)
+	doc, e := s.parseDocument(c, scan, line)
 	if e != nil {
 		return e
 	}

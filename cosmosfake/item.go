@@ -167,7 +167,7 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 		return e
 	}
 	var scan schemas.Document
-	doc, e := s.parseDocument(c.key, &scan, raw)
+	doc, e := s.parseDocument(c, &scan, raw)
 	if e != nil {
 		return e
 	}

@@ -103,7 +103,7 @@ func (t *transaction) patched(p *patch, before *version) (document, *Error) {
 		return document{}, e
 	}
 	var scan schemas.Document
-	return t.s.parseDocument(t.c.key, &scan, body)
+	return t.s.parseDocument(t.c, &scan, body)
 }
 
 func (o *patchOp) check(c *container) *Error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/cosmos-almanac/almanac/schemas"
 )
 
 // A document lives for its own `ttl`, or its container's defaultTtl, counted in seconds from its _ts. What is over
@@ -31,6 +33,23 @@ func (t *timeToLive) define(body []byte) *Error {
 	}
 	t.seconds.Store(seconds)
 	return nil
+}
+
+// itemTTL is a document's own time to live; 0 is none. In a container where it counts, a wrong one is refused, as the
+// service does it (github.com/MicrosoftDocs/azure-docs/issues/107151 has the text).
+func (c *container) itemTTL(scan *schemas.Document, body []byte) (int32, *Error) {
+	ttl := scan.TTL
+	valid := ttl.Set && ttl.Seconds >= -1 && ttl.Seconds != 0
+	if !valid && c.ttl.seconds.Load() != 0 {
+		if value := lookup(body, []string{"ttl"}); value != nil {
+			text := fmt.Sprintf("The input ttl '%s' is invalid. Ensure to provide a nonzero positive integer less than or equal to '2147483647', or '-1' which means never expire.", value)
+			return 0, badRequest(`Message: {"Errors":[%s]}`, quote(text))
+		}
+	}
+	if !valid {
+		return 0, nil
+	}
+	return ttl.Seconds, nil
 }
 
 // lives tells which documents are seen; nil is all of them.

@@ -195,7 +195,14 @@ func TestTimeToLive(t *testing.T) {
 	if got := strings.Join(purged, " "); got != "default again@6 default@7 longer@8 default again@9" {
 		t.Errorf("ledger: got %q", got)
 	}
+	for _, wrong := range []string{"0", "-2", "1.5", `"10"`, "null", "2147483648", "{}"} {
+		got := c.must(400, "POST", docs, `{"id":"wrong","pk":"a","ttl":`+wrong+`}`, pkH, `["a"]`)
+		if want := "The input ttl '" + strings.Trim(wrong, `"`); !strings.Contains(strings.NewReplacer(`\`, "", `"`, "").Replace(string(got.body)), want) {
+			t.Errorf("ttl %s: got %s, want it to say %s", wrong, got.body, want)
+		}
+	}
 	c.must(200, "PUT", coll, `{"id":"orders","partitionKey":{"paths":["/pk"]}}`)
+	c.upsert(`["a"]`, `{"id":"its own","pk":"a","ttl":"soon"}`)
 	c.upsert(`["a"]`, `{"id":"off","pk":"a","ttl":1}`)
 	clock.move(time.Hour)
 	c.must(200, "GET", docs+"/off", "", pkH, `["a"]`)
