@@ -53,38 +53,3 @@ func (w *rewriter) endBetween() error {
 	}
 	return nil
 }
-
-// like is a comparison, or the search for what stands between percent signs at the ends.
-func (w *rewriter) like() error {
-	w.at++
-	t := w.peek(0)
-	value := t.value
-	if t.kind == parameter {
-		value = w.params[t.text]
-	}
-	pattern, ok := value.(string)
-	if !ok || w.peek(1).is("ESCAPE") {
-		return unsupported("LIKE with other than a text")
-	}
-	w.at++
-	middle := strings.TrimSuffix(strings.TrimPrefix(pattern, "%"), "%")
-	if strings.ContainsAny(middle, "%_[]^") {
-		return unsupported(fmt.Sprintf("the LIKE pattern %q", pattern))
-	}
-	operand := append([]string(nil), w.operand()...)
-	w.out = w.out[:len(w.out)-len(operand)]
-	head, tail := strings.HasPrefix(pattern, "%"), strings.HasSuffix(pattern, "%")
-	name := "STRINGEQUALS"
-	switch {
-	case head && tail:
-		name = "CONTAINS"
-	case head:
-		name = "ENDSWITH"
-	case tail:
-		name = "STARTSWITH"
-	}
-	w.emit(name, "(")
-	w.emit(operand...)
-	w.emit(",", w.literal(middle), ")")
-	return nil
-}

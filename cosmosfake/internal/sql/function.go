@@ -3,7 +3,6 @@ package sql
 import (
 	"fmt"
 	"strings"
-	"unicode"
 )
 
 // isFunction tells the names that cosmium's parser knows. Others, and those of its functions that compute unlike the
@@ -80,75 +79,4 @@ func (w *rewriter) integers() error {
 		}
 	}
 	return nil
-}
-
-// fullText is a FullTextContains, All or Any over a property of the root. It is computed for each document.
-type fullText struct {
-	parameter string
-	path      []string
-	terms     []string
-	any       bool
-}
-
-func (w *rewriter) fullTextCall(name string) error {
-	if w.peek(0).kind != word {
-		return fmt.Errorf("%s wants a path", name)
-	}
-	mark := len(w.out)
-	f := fullText{any: name == "FULLTEXTCONTAINSANY"}
-	w.at++
-	for w.peek(0).is(".") && w.peek(1).kind == word {
-		f.path = append(f.path, w.peek(1).text)
-		w.at += 2
-	}
-	for w.peek(0).is(",") {
-		t := w.peek(1)
-		value := t.value
-		if t.kind == parameter {
-			value = w.params[t.text]
-		}
-		term, ok := value.(string)
-		if !ok {
-			return unsupported(name + " of other than texts")
-		}
-		f.terms = append(f.terms, term)
-		w.at += 2
-	}
-	if !w.peek(0).is(")") || len(f.path) == 0 || len(f.terms) == 0 {
-		return unsupported(name + " of other than a path and texts")
-	}
-	w.at++
-	w.out = w.out[:mark]
-	f.parameter = w.literal(false)
-	w.fullText = append(w.fullText, f)
-	w.emit(f.parameter)
-	return nil
-}
-
-// holds computes it for a document: whole words, whatever their case.
-func (f fullText) holds(doc any) bool {
-	for _, name := range f.path {
-		object, ok := doc.(map[string]any)
-		if !ok {
-			return false
-		}
-		doc = object[name]
-	}
-	value, ok := doc.(string)
-	if !ok {
-		return false
-	}
-	found := 0
-	for _, term := range f.terms {
-		if strings.Contains(words(value), words(term)) {
-			found++
-		}
-	}
-	return found == len(f.terms) || f.any && found > 0
-}
-
-// words are a text's words between blanks, in lower case.
-func words(s string) string {
-	list := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	return " " + strings.Join(list, " ") + " "
 }

@@ -13,7 +13,8 @@ import (
 //   - TOP, DISTINCT, OFFSET and LIMIT of the outermost query are taken out and remembered;
 //   - <= and >= are written as < and >, and remembered by their place among all comparisons;
 //   - NOT becomes the marker notName followed by AND, which binds as tightly;
-//   - BETWEEN and LIKE become what they mean; FullTextContains becomes a parameter, computed for each document.
+//   - BETWEEN and LIKE become what they mean; FullTextContains, and LIKE with wildcards inside, become parameters that
+//     are computed for each document.
 type rewriter struct {
 	in    []token
 	at    int
@@ -23,8 +24,9 @@ type rewriter struct {
 	params    map[string]any
 	made      int // parameters of our own
 	operators []string
-	fullText  []fullText
+	computed  []computed
 	root      string
+	shadowed  bool // the root's name means something else in a subquery
 	distinct  bool
 	top       int // -1 is none
 	offset    int
@@ -91,6 +93,9 @@ func (w *rewriter) rewrite() error {
 		if err := w.step(); err != nil {
 			return err
 		}
+	}
+	if err := w.checkComputed(); err != nil {
+		return err
 	}
 	return w.endBetween()
 }
@@ -351,6 +356,7 @@ func (w *rewriter) from() error {
 		return unsupported("a subquery in FROM")
 	}
 	w.at++
+	w.shadowed = w.shadowed || w.depth > 0 && t.text == w.root
 	if w.peek(0).is("IN") {
 		if w.depth > 0 {
 			w.emit("FROM", prefix+t.text)

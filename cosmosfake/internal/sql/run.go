@@ -126,10 +126,10 @@ func (s *Statement) tuples(document []byte) (tuples []tuple, err error) {
 	}
 	stmt := s.base
 	stmt.Parameters = s.params
-	if len(s.fullText) > 0 {
+	if len(s.computed) > 0 {
 		stmt.Parameters = maps.Clone(s.params)
-		for _, f := range s.fullText {
-			stmt.Parameters[f.parameter] = f.holds(doc)
+		for _, c := range s.computed {
+			stmt.Parameters[c.parameter] = c.value(doc)
 		}
 	}
 	for _, row := range memoryexecutor.ExecuteQuery(stmt, []memoryexecutor.RowType{doc}) {

@@ -37,7 +37,7 @@ type Statement struct {
 	tokens   []token
 	base     parsers.SelectStmt // FROM, JOIN, WHERE; its only result is the array of exprs
 	params   map[string]any
-	fullText []fullText
+	computed []computed
 	exprs    []parsers.SelectItem
 	order    []ordering
 	groups   []int // exprs
@@ -97,7 +97,7 @@ func Compile(query string, parameters []Parameter) (*Statement, error) {
 		return nil, err
 	}
 	s := &Statement{
-		text: query, tokens: list, params: w.params, fullText: w.fullText,
+		text: query, tokens: list, params: w.params, computed: w.computed,
 		distinct: w.distinct, top: w.top, offset: w.offset, limit: w.limit,
 	}
 	f := &fixer{operators: w.operators, params: w.params, root: prefix + w.root}
