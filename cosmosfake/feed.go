@@ -74,6 +74,9 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 	pg := p.feed(&q)
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
 	f := changes
 	if r.Header.Get(wireFormatHeader) != "" {
 		f = wrapped
@@ -154,11 +157,20 @@ func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q 
 	if e != nil {
 		return e
 	}
-	q.fault = Fault{}
 	q.lives = c.lives(s.clock.now())
-	pg := p.feedNow(&q)
+	if q.session, e = sessionOf(r, p.id); e != nil {
+		p.mu.Unlock()
+		return e
+	}
+	pg := p.feed(&q)
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
+	if q.session > pg.at.newest {
+		return sessionNotAvailable(r, pg.at)
+	}
 	a.position(pg.at)
 	a.set("x-ms-item-count", strconv.Itoa(len(pg.versions)))
 	switch next := c.after(p); {

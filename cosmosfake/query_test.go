@@ -76,20 +76,27 @@ func TestQueryScopes(t *testing.T) {
 			}
 		})
 	}
+	states, err := s.Ranges("shop", "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
 	total := 0
-	for id := range 4 {
-		rows, _ := c.query("SELECT VALUE COUNT(1) FROM c", rangH, strconv.Itoa(id))
+	for _, state := range states {
+		rows, _ := c.query("SELECT VALUE COUNT(1) FROM c", rangH, state.ID)
 		n, err := strconv.Atoi(rows[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		half := 0
-		for _, span := range [][2]string{{"", "04"}, {"04", "0C"}, {"0C", "FF"}} {
-			part, _ := c.query("SELECT c.id FROM c", rangH, strconv.Itoa(id), "x-ms-start-epk", span[0], "x-ms-end-epk", span[1])
+		half, middle := 0, state.Span.Min+"07" // the bounds of four ranges have two digits
+		for _, headers := range [][]string{
+			append(epkHeaders(state.Span.Min, middle), rangH, state.ID),
+			epkHeaders(strings.ToLower(middle), strings.ToLower(state.Span.Max)),
+		} {
+			part, _ := c.query("SELECT c.id FROM c", append(headers, crossPartition, "True")...)
 			half += len(part)
 		}
 		if half != n {
-			t.Errorf("range %d: its parts hold %d items, it holds %d", id, half, n)
+			t.Errorf("range %s: its parts hold %d items, it holds %d", state.ID, half, n)
 		}
 		total += n
 	}

@@ -141,6 +141,9 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	pg := p.allVersions(&q)
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
 	a.feedPage(c, q, pg, changes)
 	return nil
 }
