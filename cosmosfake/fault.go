@@ -20,13 +20,13 @@ type Fault struct {
 	Status    int
 	Substatus int
 	Message   string
-	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
+	// Behind makes a feed, list, query or point read be answered by a replica that is this many LSNs behind the newest.
 	Behind int64
 	// ConfigBehind makes that replica report a configuration number that is this much lower.
 	ConfigBehind int64
-	// Session is the form of the session token of a feed request.
+	// Session is the form of the session token of a feed, list, query or point read.
 	Session SessionForm
-	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.
+	// Newest says when the newest LSN of such a request is taken, and Between what happens between that and the scan.
 	Newest  Newest
 	Between func()
 }

@@ -127,8 +127,8 @@ type scope struct {
 	fault      Fault
 	byRID      bool
 	lives      func(*version) bool
-	prefix     string // of the canonical keys; "" is all
-	exact      bool   // the prefix is a whole key
+	prefix     string             // of the canonical keys; "" is all
+	exact      bool               // the prefix is a whole key
 	span       *schemas.FeedRange // nil is all
 	c          *container
 }
