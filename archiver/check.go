@@ -25,11 +25,15 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	if errors.As(err, &missing) {
 		return err
 	}
-	stores := check.NotOpened("archive.root, producer.root", err)
 	cfg := env.Config
-	if err == nil {
-		stores = slices.Concat(check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root),
-			checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
+	var stores []check.Finding
+	if err != nil {
+		stores = check.NotOpened("archive.root, producer.root", err)
+	} else {
+		stores = check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root)
+		if !check.Fails(stores) {
+			stores = slices.Concat(stores, checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
+		}
 	}
 	var uses []kafka.Use
 	for _, topic := range cfg.Topics() {

@@ -49,13 +49,13 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 	const subject = "kafka"
 	options, err := ClientOptions(cfg, nil) // the findings say what a log would
 	if err != nil {
-		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct what is named here")}
 	}
 	// One more try than none: what is wrong shall be said, not waited for.
 	options = append(options, kgo.RequestRetries(1), kgo.RetryTimeout(topicTimeout))
 	client, err := kgo.NewClient(options...)
 	if err != nil {
-		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct what is named here")}
 	}
 	defer client.Close()
 	c := &checker{cfg: cfg, client: client, admin: kadm.NewClient(client), at: strings.Join(cfg.Brokers, ",")}
