@@ -31,11 +31,10 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	} else {
 		stores = checkStores(ctx, env.Config, archive, root)
 	}
-	seeds := root
 	if check.Fails(stores) {
-		seeds = nil // each container would say the same again
+		archive, root = nil, nil // each container and topic would say the same again
 	}
-	account := checkAccount(ctx, env.Config, seeds)
+	account := checkAccount(ctx, env.Config, root)
 	var uses []kafka.Use
 	for _, topic := range env.Config.Topics() {
 		uses = append(uses, kafka.Use{
@@ -55,7 +54,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	return report.Err()
 }
 
-var errNoArchive = errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
+var errNoArchive = errors.New("it does not exist, and the archive, which would know of an earlier topic of this name, cannot be read")
 
 func checkStores(ctx context.Context, cfg *config.Config, archive, root blob.Store) []check.Finding {
 	if cfg.Producer.Root == cfg.Archive.Root {

@@ -152,7 +152,11 @@ func (c *checker) missing(ctx context.Context, subject string, use Use) check.Fi
 			use.Topic, c.cfg.TopicPartitions, wantedReplicas(c.brokers), settingsFlags(wantedSettings(c.cfg, c.brokers)))
 	}
 	if err := use.MayMake(ctx); err != nil {
-		return check.Failed(subject, err).Fix("put the topic back, or archive under another name")
+		f := check.Failed(subject, err)
+		if f.Severity != check.Stop { // nobody knows whether it was there before
+			return f.Fix("mend what is found of the archive, and check again")
+		}
+		return f.Fix("put the topic back, or archive under another name")
 	}
 	_, err := timed(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, makeTopic(ctx, c.client, c.cfg, use.Topic, c.brokers, tryMake)

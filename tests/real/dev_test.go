@@ -21,7 +21,7 @@ func TestDevOnServers(t *testing.T) {
 	onRequest(t)
 	ctx := within(t, 3*time.Minute)
 	d := newDeveloper(t, ctx)
-	first := d.start()
+	first := d.start("-dev", "-real")
 	d.until("the servers of the first", func() (string, error) {
 		_, err := os.Stat(filepath.Join(d.root, ".demo", "azurite", "connection-string"))
 		if err != nil {
@@ -35,13 +35,8 @@ func TestDevOnServers(t *testing.T) {
 	}
 	_ = first.Wait() // it was killed
 
-	second := d.start()
-	d.until("the addresses", func() (string, error) {
-		if text := d.said(); !strings.Contains(text, "Ctrl-C stops it.") {
-			return "it said: " + text, nil
-		}
-		return "", nil
-	})
+	second := d.start("-dev", "-real")
+	d.untilAddresses()
 	for _, want := range []string{"  Kafka       127.0.0.1:", "connection string in .demo/azurite/connection-string; copied into .demo/archive at Ctrl-C, and not before\n"} {
 		if text := d.said(); !strings.Contains(text, want) || strings.Contains(text, "…") {
 			t.Errorf("got\n%s\nwant %q, and nothing cut off", text, want)
@@ -65,6 +60,21 @@ func TestDevOnServers(t *testing.T) {
 	}
 	if log, err := filepath.Glob(filepath.Join(d.root, ".demo", "archive", "*", "changes", "_delta_log", "*.json")); err != nil || len(log) == 0 {
 		t.Errorf("got the archive %v, %v want it in the folder", log, err)
+	}
+}
+
+// TestDev: what is proposed without real components works as well.
+func TestDev(t *testing.T) {
+	onRequest(t)
+	d := newDeveloper(t, within(t, 2*time.Minute))
+	stack := d.start("-dev")
+	d.untilAddresses()
+	d.try()
+	if err := stack.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := stack.Wait(); err != nil || !strings.Contains(d.said(), "the archive is in .demo/archive, until the next run") {
+		t.Errorf("at Ctrl-C: got %v\n%s\nwant no error, and where the archive is", err, d.said())
 	}
 }
 
@@ -107,13 +117,13 @@ func newDeveloper(t *testing.T, ctx context.Context) *developer { //nolint:reviv
 }
 
 // start starts the demo; what it says goes to a file.
-func (d *developer) start() *exec.Cmd {
+func (d *developer) start(flags ...string) *exec.Cmd {
 	d.t.Helper()
 	out, err := os.Create(filepath.Join(d.root, "out"))
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	command := exec.CommandContext(d.ctx, filepath.Join(d.root, "demo"), "-dev", "-real")
+	command := exec.CommandContext(d.ctx, filepath.Join(d.root, "demo"), flags...)
 	command.Dir, command.Stdout, command.Stderr = d.root, out, out
 	if err := command.Start(); err != nil {
 		d.t.Fatal(err)
@@ -185,6 +195,16 @@ func (d *developer) shell(script string) (string, error) {
 		err = fmt.Errorf("%w\n%s", err, out)
 	}
 	return string(out), err
+}
+
+func (d *developer) untilAddresses() {
+	d.t.Helper()
+	d.until("the addresses", func() (string, error) {
+		if text := d.said(); !strings.Contains(text, "Ctrl-C stops it.") {
+			return "it said: " + text, nil
+		}
+		return "", nil
+	})
 }
 
 // servers are the processes of those that were started.

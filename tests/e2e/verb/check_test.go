@@ -73,6 +73,10 @@ func TestChecksThatFind(t *testing.T) {
 			w.must(os.Mkdir(filepath.Join(w.archive, topic), 0o755))
 			w.must(os.WriteFile(filepath.Join(w.archive, topic, "topic.json"), []byte(`{"uuid":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","format":1}`), 0o600))
 		}, 2, "and the archive holds records of it"},
+		{"topic is missing, and so is the archive", []string{"producer", "archiver"}, nil, func(w *world) {
+			w.must(w.kafka.DeleteTopic(topic))
+			w.settings["kafka.create_topics"], w.settings["archive.root"] = "true", filepath.Join(w.dir, "absent")
+		}, 2, "-> mend what is found of the archive, and check again"},
 		{"topic is compacted", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.must(w.kafka.DeleteTopic(topic))
 			w.createTopic(3, map[string]string{"cleanup.policy": "compact"})
