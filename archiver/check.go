@@ -25,18 +25,22 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	if errors.As(err, &missing) {
 		return err
 	}
-	stores := check.NotOpened("archive.root, producer.root", err)
 	cfg := env.Config
-	if err == nil {
-		stores = slices.Concat(check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root),
-			checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
+	var stores []check.Finding
+	if err != nil {
+		stores = check.NotOpened("archive.root, producer.root", err)
+	} else {
+		stores = check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root)
+		if !check.Fails(stores) {
+			stores = slices.Concat(stores, checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
+		}
 	}
 	var uses []kafka.Use
 	for _, topic := range cfg.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: cfg.Archiver.Group, Access: kafka.Reads,
 			MayMake: func(ctx context.Context) error {
-				if err != nil {
+				if check.Fails(stores) {
 					return errNoArchive
 				}
 				return topicid.CheckNew(ctx, options.Archive, topic.Name)
@@ -50,7 +54,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	return report.Err()
 }
 
-var errNoArchive = errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
+var errNoArchive = errors.New("it does not exist, and the archive, which would know of an earlier topic of this name, cannot be read")
 
 // checkLarge tries to read where producers leave large documents, when that is not the archive.
 func checkLarge(ctx context.Context, cfg *config.Config, root blob.Store) []check.Finding {

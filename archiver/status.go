@@ -8,9 +8,13 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/delta"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/internal/service"
@@ -49,7 +53,7 @@ type TopicStatus struct {
 // PartitionStatus is one topic partition. Start, End and Lag are absent when the brokers did not tell.
 type PartitionStatus struct {
 	Partition int32         `json:"partition"`
-	State     string        `json:"state"`              // archived, behind, gap, shorter, halted, unknown
+	State     string        `json:"state"`              // archived, pending, behind, gap, shorter, halted, unknown
 	Archived  *int64        `json:"archived,omitempty"` // the last archived offset; absent: none
 	Start     *int64        `json:"log_start,omitempty"`
 	End       *int64        `json:"log_end,omitempty"` // the offset behind the last record
@@ -60,9 +64,10 @@ type PartitionStatus struct {
 // The states of a topic partition.
 const (
 	stateArchived = "archived" // all of it
-	stateBehind   = "behind"
-	stateGap      = "gap"     // the log begins after what would come next: records are lost
-	stateShorter  = "shorter" // the log ends before the archive does: the topic was made anew
+	statePending  = "pending"  // records wait for the next commit, none of them for long
+	stateBehind   = "behind"   // records wait for longer than commits are apart, see patience
+	stateGap      = "gap"      // the log begins after what would come next: records are lost
+	stateShorter  = "shorter"  // the log ends before the archive does: the topic was made anew
 	stateHalted   = "halted"
 	stateUnknown  = "unknown" // the brokers did not tell
 )
@@ -85,10 +90,9 @@ func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
 		}
 		var logs map[int32]kafka.Log
+		var young map[int32]int64
 		if failed == nil { // brokers that did not answer once are not asked for every topic
-			if _, failed = kafka.Topic(ctx, client, topic.Name); failed == nil {
-				logs, failed = kafka.Logs(ctx, client, topic.Name)
-			}
+			logs, young, failed = readLogs(ctx, client, topic.Name, time.Now().Add(-patience(o.Config.Archiver)))
 		}
 		numbers := map[int32]bool{}
 		for number := range logs {
@@ -101,11 +105,28 @@ func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 			numbers[number] = true
 		}
 		for _, number := range slices.Sorted(maps.Keys(numbers)) {
-			one.Partitions = append(one.Partitions, statusOf(number, archived, logs, halts[number]))
+			one.Partitions = append(one.Partitions, statusOf(number, archived, logs, young, halts[number]))
 		}
 		status.Topics = append(status.Topics, one)
 	}
 	return status, failed
+}
+
+// patience is how old a record may be that is not archived yet: commits are an interval apart, and take their time.
+func patience(c config.Archiver) time.Duration {
+	return 2 * max(c.FlushInterval, c.ControlCommitInterval)
+}
+
+// readLogs asks for a topic's logs, and for the first offset in each that is no older than since.
+func readLogs(ctx context.Context, client *kgo.Client, topic string, since time.Time) (logs map[int32]kafka.Log, young map[int32]int64, err error) {
+	if _, err := kafka.Topic(ctx, client, topic); err != nil {
+		return nil, nil, err
+	}
+	if young, err = kafka.Since(ctx, client, topic, since); err != nil {
+		return nil, nil, err
+	}
+	logs, err = kafka.Logs(ctx, client, topic)
+	return logs, young, err
 }
 
 func readTable(ctx context.Context, root blob.Store, topic string) (TopicStatus, schemas.Offsets, error) {
@@ -152,7 +173,7 @@ func readHalts(ctx context.Context, root blob.Store, topic string) (map[int32]*s
 	return halts, nil
 }
 
-func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, halt *schemas.Halt) PartitionStatus {
+func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, young map[int32]int64, halt *schemas.Halt) PartitionStatus {
 	p := PartitionStatus{Partition: number, State: stateUnknown, Halt: halt}
 	next := int64(0)
 	if last, ok := archived[number]; ok {
@@ -166,8 +187,10 @@ func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, 
 			p.State = stateGap
 		case log.End < next:
 			p.State = stateShorter
-		case lag > 0:
+		case lag > 0 && next < young[number]:
 			p.State = stateBehind
+		case lag > 0:
+			p.State = statePending
 		default:
 			p.State = stateArchived
 		}

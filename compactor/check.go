@@ -24,7 +24,11 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		findings = append(findings, check.NotOpened("archive.root", err)...)
 	} else {
-		findings = append(findings, check.Store(ctx, compactor.opts.Root, "archive.root", env.Config.Archive.Root)...)
+		store := check.Store(ctx, compactor.opts.Root, "archive.root", env.Config.Archive.Root)
+		findings = append(findings, store...)
+		if check.Fails(store) {
+			targets = nil // each would say the same again
+		}
 		for _, t := range targets {
 			findings = append(findings, compactor.checkTarget(ctx, t))
 		}

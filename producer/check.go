@@ -24,14 +24,17 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	if err := env.Config.Require("cosmos.endpoint", "cosmos.key", "kafka.brokers", "archive.root", "containers"); err != nil {
 		return err
 	}
-	var stores, account []check.Finding
+	var stores []check.Finding
 	archive, root, err := openStores(env.Config)
 	if err != nil {
 		stores = check.NotOpened("archive.root, producer.root", err)
 	} else {
 		stores = checkStores(ctx, env.Config, archive, root)
 	}
-	account = checkAccount(ctx, env.Config, root)
+	if check.Fails(stores) {
+		archive, root = nil, nil // each container and topic would say the same again
+	}
+	account := checkAccount(ctx, env.Config, root)
 	var uses []kafka.Use
 	for _, topic := range env.Config.Topics() {
 		uses = append(uses, kafka.Use{
@@ -51,7 +54,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	return report.Err()
 }
 
-var errNoArchive = errors.New("the archive, which would know of an earlier topic of this name, cannot be opened")
+var errNoArchive = errors.New("it does not exist, and the archive, which would know of an earlier topic of this name, cannot be read")
 
 func checkStores(ctx context.Context, cfg *config.Config, archive, root blob.Store) []check.Finding {
 	if cfg.Producer.Root == cfg.Archive.Root {
@@ -60,12 +63,12 @@ func checkStores(ctx context.Context, cfg *config.Config, archive, root blob.Sto
 	return append(check.Store(ctx, archive, "archive.root", cfg.Archive.Root), check.Store(ctx, root, "producer.root", cfg.Producer.Root)...)
 }
 
-// checkAccount looks at the account, and at every container as the producer reads it. root may be nil.
+// checkAccount looks at the account, and at every container as the producer reads it. root, where seeds lie, may be nil.
 func checkAccount(ctx context.Context, cfg *config.Config, root blob.Store) []check.Finding {
 	const subject = "cosmos.endpoint"
 	client, err := cosmos.New(cosmos.Options{Endpoint: cfg.Cosmos.Endpoint, Key: cfg.Cosmos.Key, CAFile: cfg.Cosmos.CAFile})
 	if err != nil {
-		return []check.Finding{check.Failed("cosmos", err).Fix("correct the setting")}
+		return []check.Finding{check.Failed("cosmos", err).Fix("correct what is named here")}
 	}
 	defer client.Close()
 	start, cancel := context.WithTimeout(ctx, startMost)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	blobopen "github.com/cosmos-almanac/almanac/internal/blob/open"
 	"github.com/cosmos-almanac/almanac/internal/check"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
@@ -22,9 +23,11 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	if err := env.Config.Require("cosmos.endpoint", "cosmos.key", "archive.root", "containers"); err != nil {
 		return err
 	}
-	var findings []check.Finding
-	for _, one := range env.Config.Containers {
-		findings = append(findings, checkArchive(ctx, env, one))
+	findings := checkRoot(ctx, env.Config)
+	if len(findings) == 0 {
+		for _, one := range env.Config.Containers {
+			findings = append(findings, checkArchive(ctx, env, one))
+		}
 	}
 	findings = append(findings, check.Folder("restorer.spill", env.Config.Restorer.Spill))
 	findings = append(findings, checkAccount(ctx, env.Config)...)
@@ -33,6 +36,16 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	return report.Err()
+}
+
+// checkRoot finds something only where the store cannot be opened or read: each container would say the same again.
+func checkRoot(ctx context.Context, cfg *config.Config) []check.Finding {
+	const subject = "archive.root"
+	store, err := blobopen.Root(cfg.Archive.Root, cfg.Archive)
+	if err != nil {
+		return check.NotOpened(subject, err)
+	}
+	return check.Readable(ctx, store, subject, cfg.Archive.Root)
 }
 
 // checkArchive folds a container's points, which reads the table and every control row in it.
@@ -64,7 +77,7 @@ func checkAccount(ctx context.Context, cfg *config.Config) []check.Finding {
 	const subject = "cosmos.endpoint"
 	client, err := cosmos.New(cosmos.Options{Endpoint: cfg.Cosmos.Endpoint, Key: cfg.Cosmos.Key, CAFile: cfg.Cosmos.CAFile})
 	if err != nil {
-		return []check.Finding{check.Failed("cosmos", err).Fix("correct the setting")}
+		return []check.Finding{check.Failed("cosmos", err).Fix("correct what is named here")}
 	}
 	defer client.Close()
 	start, cancel := context.WithTimeout(ctx, accountMost)

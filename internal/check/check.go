@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,8 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`
 	Remedy   string   `json:"remedy,omitempty"`
+
+	detail string // see Failed
 }
 
 // Good is a finding that is as it should be.
@@ -49,21 +52,38 @@ func Bad(severity Severity, subject, format string, args ...any) Finding {
 	return Finding{Subject: subject, Severity: severity, Text: fmt.Sprintf(format, args...)}
 }
 
-// Fix gives the finding its remedy.
+// Fix gives the finding a remedy, unless the error that it is of knew a better one.
 func (f Finding) Fix(format string, args ...any) Finding {
-	f.Remedy = fmt.Sprintf(format, args...)
+	if f.Remedy == "" {
+		f.Remedy = fmt.Sprintf(format, args...)
+	}
 	return f
 }
 
 // Failed is the finding of an error: it stops when the error says by its exit code, or is known, to meet everybody who
-// tries again; otherwise something was unreachable.
+// tries again; otherwise something was unreachable. An error that has Advice, which is what is wrong and the remedy, is
+// told in those words; what it has as Detail is kept for the log.
 func Failed(subject string, err error) Finding {
-	severity := Unreachable
+	f := Finding{Subject: subject, Severity: Unreachable, Text: err.Error()}
 	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) && coded.ExitCode() > 1 || errors.Is(err, fs.ErrPermission) {
-		severity = Stop
+	var lasting interface{ Lasting() bool }
+	if errors.As(err, &coded) && coded.ExitCode() > 1 || errors.As(err, &lasting) && lasting.Lasting() || errors.Is(err, fs.ErrPermission) {
+		f.Severity = Stop
 	}
-	return Finding{Subject: subject, Severity: severity, Text: err.Error()}
+	var adviser interface{ Advice() (what, remedy string) }
+	if errors.As(err, &adviser) {
+		f.Text, f.Remedy = adviser.Advice()
+	}
+	var detailed interface{ Detail() string }
+	if errors.As(err, &detailed) {
+		f.detail = detailed.Detail()
+	}
+	return f
+}
+
+// Fails says whether one of the findings keeps a program from its work, so that what builds upon it need not be asked.
+func Fails(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Stop || f.Severity == Unreachable })
 }
 
 // Report is what a program found.
@@ -120,16 +140,21 @@ func indent(text string) string {
 // Err is nil when the program can work, warnings or not.
 func (r *Report) Err() error {
 	count := 0
+	var details []string
 	for _, f := range r.Findings {
 		if f.Severity == r.Severity {
 			count++
 		}
+		if f.detail != "" {
+			details = append(details, f.Subject+": "+f.detail)
+		}
 	}
+	detail := strings.Join(details, "\n")
 	switch r.Severity {
 	case Stop:
-		return &reportError{fmt.Sprintf("%s must be mended before %s can do its work", number(count, "finding"), r.Program), 2}
+		return &reportError{fmt.Sprintf("%s must be mended before %s can do its work", number(count, "finding"), r.Program), detail, 2}
 	case Unreachable:
-		return &reportError{fmt.Sprintf("%s could not be reached; start it, or check addresses and network, then try again", number(count, "part")), 1}
+		return &reportError{fmt.Sprintf("%s could not be reached; start it, or check addresses and network, then try again", number(count, "part")), detail, 1}
 	case OK, Warning:
 	}
 	return nil
@@ -143,11 +168,14 @@ func number(n int, word string) string {
 }
 
 type reportError struct {
-	text string
-	code int
+	text, detail string
+	code         int
 }
 
 func (e *reportError) Error() string { return e.text }
+
+// Detail is that of all findings.
+func (e *reportError) Detail() string { return e.detail }
 
 // ExitCode is 2 for what must be mended, 1 for what may answer later.
 func (e *reportError) ExitCode() int { return e.code }

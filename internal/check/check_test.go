@@ -80,6 +80,54 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+// known is an error that knows what to do.
+type known struct{ lasting bool }
+
+func (known) Error() string                       { return "a page\nof words" }
+func (known) Advice() (what, remedy string)       { return "no key", "give one" }
+func (known) Detail() string                      { return "all about keys" }
+func (k known) Lasting() bool                     { return k.lasting }
+func detail(err error) string                     { return err.(interface{ Detail() string }).Detail() }
+func wrapped(err error) error                     { return fmt.Errorf("write if absent: %w", err) }
+func finding(err error, fix string) check.Finding { return check.Failed("s", err).Fix("%s", fix) }
+
+// TestErrorsThatKnow: their words and their remedy count, and their details are told by nobody but the report's error.
+func TestErrorsThatKnow(t *testing.T) {
+	for lasting, want := range map[bool]check.Severity{true: check.Stop, false: check.Unreachable} {
+		got := finding(wrapped(known{lasting}), "look around")
+		if got.Text != "no key" || got.Remedy != "give one" || got.Severity != want {
+			t.Errorf("lasting %v: got %+v want its words, and %s", lasting, got, want)
+		}
+		report := check.NewReport("x", []check.Finding{got, finding(errors.New("y"), "z")})
+		if got, want := detail(report.Err()), "s: all about keys"; got != want {
+			t.Errorf("got %q want %q", got, want)
+		}
+	}
+	if got := check.NotOpened("archive.root", wrapped(known{})); got[0].Severity != check.Stop || got[0].Remedy != "give one" {
+		t.Errorf("got %+v want stop, and its remedy", got)
+	}
+	if got := finding(errors.New("y"), "z"); got.Remedy != "z" || got.Text != "y" {
+		t.Errorf("got %+v want y, z", got)
+	}
+}
+
+// TestNobodyIsLetIn: that the probe cannot be removed either is not said, where it never was written.
+func TestNobodyIsLetIn(t *testing.T) {
+	refuse := func(string, blob.Condition) (blob.Condition, error) { return blob.Always(), known{true} }
+	store := careless{Store: mem.New(), put: refuse, list: known{true}, remove: known{true}}
+	for name, got := range map[string][]check.Finding{
+		"store": check.Store(t.Context(), store, "archive.root", "x"), "readable": check.Readable(t.Context(), store, "archive.root", "x"),
+	} {
+		if len(got) != 1 || got[0].Text != "no key" || !check.Fails(got) {
+			t.Errorf("%s: got %+v want one finding", name, got)
+		}
+	}
+	store = careless{Store: mem.New()}
+	if got := check.Readable(t.Context(), store, "archive.root", "x"); len(got) != 0 || check.Fails(check.Store(t.Context(), store, "archive.root", "x")) {
+		t.Errorf("got %+v want nothing", got)
+	}
+}
+
 func TestStore(t *testing.T) {
 	folder, err := dir.New(t.TempDir(), dir.Options{})
 	if err != nil {

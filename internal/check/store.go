@@ -24,22 +24,34 @@ func Store(ctx context.Context, store blob.Store, subject, root string) []Findin
 	p := storeProbe{store: store, name: probePrefix + rand.Text(), subject: subject, root: root}
 	findings := p.conditions(ctx)
 	left := p.clean(ctx)
-	if len(findings) > 0 && findings[0].Severity == Unreachable {
-		return findings // what did not answer is said once
+	if !p.written || findings[0].Severity == Unreachable {
+		return findings // what did not answer, or let nobody in, is said once
 	}
 	return append(findings, left...)
+}
+
+// Readable tries what a program needs that only reads: to list nothing. It finds something only where that fails.
+func Readable(ctx context.Context, store blob.Store, subject, root string) []Finding {
+	err := store.List(ctx, probePrefix+rand.Text(), func(blob.Info) error { return nil })
+	if err == nil {
+		return nil
+	}
+	return []Finding{Failed(subject, fmt.Errorf("list: %w", err)).Fix("check that %s is %s, that it can be reached, and that this process may read there", subject, root)}
 }
 
 // NotOpened is the finding of a store that cannot even be opened, which asks nobody beyond this machine. subject is the
 // setting that names it.
 func NotOpened(subject string, err error) []Finding {
-	return []Finding{Bad(Stop, subject, "%v", err).Fix("correct %s, or let this process make, read and write what it names", subject)}
+	f := Failed(subject, err)
+	f.Severity = Stop
+	return []Finding{f.Fix("correct %s, or let this process make, read and write what it names", subject)}
 }
 
 type storeProbe struct {
 	store         blob.Store
 	name          string
 	subject, root string
+	written       bool
 }
 
 func (p *storeProbe) failed(err error) []Finding {
@@ -59,6 +71,7 @@ func (p *storeProbe) conditions(ctx context.Context) []Finding {
 	if err != nil {
 		return p.failed(fmt.Errorf("write if absent: %w", err))
 	}
+	p.written = true
 	if _, err := p.store.Put(ctx, p.name, bytes.NewReader(second), blob.IfAbsent()); err == nil {
 		return p.broken("%s replaced an object that was to be written only if absent", p.root)
 	} else if !errors.Is(err, blob.ErrCondition) {

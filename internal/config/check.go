@@ -151,7 +151,11 @@ func (l *loader) check() {
 	c := l.cfg
 	if c.Cosmos.Endpoint != "" {
 		address, err := url.Parse(c.Cosmos.Endpoint)
-		if err != nil || (address.Scheme != "https" && address.Scheme != "http") || address.Hostname() == "" {
+		switch {
+		case err == nil && address.Scheme == "http":
+			l.reject("cosmos.endpoint", "%q is not encrypted, and only https:// is spoken; an emulator speaks it too (the Linux one with --protocol https), "+
+				"and cosmos.ca_file takes its certificate", c.Cosmos.Endpoint)
+		case err != nil || address.Scheme != "https" || address.Hostname() == "":
 			l.reject("cosmos.endpoint", "%q is no address of an account, want https://<account>.documents.azure.com:443/", c.Cosmos.Endpoint)
 		}
 	}

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -158,6 +159,8 @@ func TestProblems(t *testing.T) {
 		{"string for a list", "kafka: {brokers: a:1}\n", `almanac.yaml:1: kafka.brokers: "a:1" is text, want a list`},
 		{"number in a list", "kafka:\n  brokers:\n  - 1\n", "almanac.yaml:3: kafka.brokers: 1 is a number, want a string"},
 		{"broker without port", "kafka: {brokers: [a]}\n", `almanac.yaml:1: kafka.brokers: "a" is no address, want host:port`},
+		{"endpoint without TLS", "cosmos: {endpoint: 'http://localhost:8081/'}\n", `almanac.yaml:1: cosmos.endpoint: "http://localhost:8081/" is not encrypted, and only https:// is spoken; ` +
+			`an emulator speaks it too (the Linux one with --protocol https), and cosmos.ca_file takes its certificate`},
 		{"endpoint without scheme", "cosmos: {endpoint: sky.documents.azure.com}\n", `almanac.yaml:1: cosmos.endpoint: "sky.documents.azure.com" is no address of an account, want https://<account>.documents.azure.com:443/`},
 		{"listen without port", "service: {listen: localhost}\n", `almanac.yaml:1: service.listen: "localhost" is no address, want host:port or :port`},
 		{"one group for two", "archiver: {group: almanac-producer}\n", `almanac.yaml:1: archiver.group: "almanac-producer" is the producer's group too; the archiver reads on its own`},
@@ -368,6 +371,35 @@ func TestSecretReferences(t *testing.T) {
 				t.Errorf("got %q, %v want %q, %q", got, err, test.want, test.err)
 			}
 		})
+	}
+}
+
+// TestReferencesAdvise: what is not there has a remedy, and a relative path says from where.
+func TestReferencesAdvise(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, text, what, remedy string }{
+		{"variable", "cosmos: {key: {env: K}}", "environment variable K is not set", "set K for this process, or give cosmos.key by {file: PATH}"},
+		{"file", "cosmos: {key: {file: /absent}}", "open /absent: no such file", "let this process read that file, or name another by cosmos.key"},
+		{"relative file", "cosmos: {key: {file: absent}}", "open absent: no such file or directory in " + here, "it is not relative to almanac.yaml"},
+	} {
+		_, err := parse(t, test.text).Cosmos.Key.Reveal()
+		var got *config.ReferenceError
+		if !errors.As(err, &got) {
+			t.Fatalf("%s: got %v want a *ReferenceError", test.name, err)
+		}
+		if what, remedy := got.Advice(); !strings.Contains(what, test.what) || !strings.Contains(remedy, test.remedy) || what != err.Error() {
+			t.Errorf("%s: got %q, %q want %q, %q", test.name, what, remedy, test.what, test.remedy)
+		}
+	}
+	if err := os.WriteFile("ca.pem", []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := config.ReadFile("cosmos.ca_file", "ca.pem"); err != nil || string(text) != "x" {
+		t.Errorf("got %q, %v want x, from where the process was started", text, err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -234,7 +233,10 @@ func (l *loader) secret(setting Setting, node ast.Node, where string) {
 
 func (l *loader) secretOfVariable(setting Setting, name string) Secret {
 	if l.env[name] == "" {
-		return Secret{err: fmt.Errorf("read %s: environment variable %s is not set", setting.Path, name)}
+		return Secret{err: &ReferenceError{
+			fmt.Errorf("read %s: environment variable %s is not set", setting.Path, name),
+			fmt.Sprintf("set %s for this process, or give %s by {file: PATH}", name, setting.Path),
+		}}
 	}
 	return NewSecret(l.env[name])
 }
@@ -242,13 +244,13 @@ func (l *loader) secretOfVariable(setting Setting, name string) Secret {
 // secretOfFile drops one line end at the end of the file, as editors and
 // `kubectl create secret --from-file` leave one.
 func secretOfFile(setting Setting, path string) Secret {
-	text, err := os.ReadFile(path)
+	text, err := ReadFile(setting.Path, path)
 	if err != nil {
-		return Secret{err: fmt.Errorf("read %s: %w", setting.Path, err)}
+		return Secret{err: err}
 	}
 	value := strings.TrimRight(string(text), "\r\n")
 	if value == "" {
-		return Secret{err: fmt.Errorf("read %s: %s is empty", setting.Path, path)}
+		return Secret{err: &ReferenceError{fmt.Errorf("read %s: %s is empty", setting.Path, path), "write the secret into it"}}
 	}
 	return NewSecret(value)
 }

@@ -55,11 +55,11 @@ func New(o Options) (*Client, error) {
 	}
 	key, err := o.Key.Reveal()
 	if err != nil { // it names the setting
-		return nil, badConfig("%v; give the account's key, {env: NAME} or {file: PATH}", err)
+		return nil, badConfig("%w; give the account's key, {env: NAME} or {file: PATH}", err)
 	}
 	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {
-		return nil, badConfig("open account: %v", err)
+		return nil, badConfig("open account: %w", err)
 	}
 	credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(raw.key))
 	if err != nil {

@@ -69,12 +69,7 @@ func isUntrusted(err error) bool {
 	return errors.As(err, &unknown)
 }
 
-// configError is a setting that cannot work.
-type configError struct{ text string }
-
-func (e *configError) Error() string { return e.text }
-func (e *configError) ExitCode() int { return 2 }
-
+// badConfig is a setting that cannot work.
 func badConfig(format string, args ...any) error {
-	return &configError{fmt.Sprintf(format, args...)}
+	return &codedError{fmt.Errorf(format, args...), 2}
 }

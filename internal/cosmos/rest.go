@@ -16,10 +16,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/config"
 )
 
 // WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock.
@@ -60,7 +61,7 @@ type rest struct {
 func newREST(o WriterOptions) (*rest, error) {
 	address, err := url.Parse(o.Endpoint)
 	if err != nil || address.Scheme != "https" || address.Host == "" {
-		return nil, fmt.Errorf("endpoint %q is no address, want https://<account>.documents.azure.com:443/", o.Endpoint)
+		return nil, fmt.Errorf("cosmos.endpoint %q is no address, want https://<account>.documents.azure.com:443/", o.Endpoint)
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(o.Key))
 	if err != nil {
@@ -98,9 +99,9 @@ func rootsWith(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := config.ReadFile("cosmos.ca_file", file)
 	if err != nil {
-		return nil, fmt.Errorf("read cosmos.ca_file: %w", err)
+		return nil, err
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -196,7 +197,8 @@ func (a answer) refusal() error {
 	if json.Unmarshal(a.body, &said) == nil && said.Message != "" {
 		text = said.Message
 	}
-	text, _, _ = strings.Cut(text, "\r\n") // what follows is the activity id
+	text, _, _ = strings.Cut(text, "\r\n")         // what follows is the activity id
+	text = strings.Join(strings.Fields(text), " ") // what was to be signed, for one, stands there in lines
 	const enough = 500
 	if len(text) > enough {
 		text = strings.ToValidUTF8(text[:enough], "") + "…"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +101,29 @@ func TestReadsGiveUp(t *testing.T) {
 		e := &cosmos.StatusError{Op: "read", Status: 449, Message: message}
 		if !strings.HasSuffix(e.Error(), want) {
 			t.Errorf("got %q, want it to end with %q", e.Error(), want)
+		}
+	}
+}
+
+// TestWrongKey: the service quotes what was to be signed, which has line ends; the message is one line all the same.
+func TestWrongKey(t *testing.T) {
+	a := newAccount(t)
+	pem := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(pem, a.server.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := cosmos.New(cosmos.Options{Endpoint: a.server.URL(), Key: config.NewSecret("d3Jvbmc="), CAFile: pem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for name, read := range map[string]func() error{
+		"by us":       func() error { _, err := client.ReadAccount(t.Context()); return err },
+		"by azcosmos": func() error { _, err := client.ReadContainer(t.Context(), database, products); return err },
+	} {
+		err := read()
+		if cosmos.StatusOf(err) != 401 || strings.ContainsAny(err.Error(), "\r\n") || !strings.Contains(err.Error(), "payload to sign: 'get ") {
+			t.Errorf("%s: got %v want 401, and the service's words in one line", name, err)
 		}
 	}
 }

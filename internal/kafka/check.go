@@ -49,13 +49,13 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 	const subject = "kafka"
 	options, err := ClientOptions(cfg, nil) // the findings say what a log would
 	if err != nil {
-		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct what is named here")}
 	}
 	// One more try than none: what is wrong shall be said, not waited for.
 	options = append(options, kgo.RequestRetries(1), kgo.RetryTimeout(topicTimeout))
 	client, err := kgo.NewClient(options...)
 	if err != nil {
-		return []check.Finding{check.Failed(subject, err).Fix("correct the setting")}
+		return []check.Finding{check.Failed(subject, err).Fix("correct what is named here")}
 	}
 	defer client.Close()
 	c := &checker{cfg: cfg, client: client, admin: kadm.NewClient(client), at: strings.Join(cfg.Brokers, ",")}
@@ -152,7 +152,11 @@ func (c *checker) missing(ctx context.Context, subject string, use Use) check.Fi
 			use.Topic, c.cfg.TopicPartitions, wantedReplicas(c.brokers), settingsFlags(wantedSettings(c.cfg, c.brokers)))
 	}
 	if err := use.MayMake(ctx); err != nil {
-		return check.Failed(subject, err).Fix("put the topic back, or archive under another name")
+		f := check.Failed(subject, err)
+		if f.Severity != check.Stop { // nobody knows whether it was there before
+			return f.Fix("mend what is found of the archive, and check again")
+		}
+		return f.Fix("put the topic back, or archive under another name")
 	}
 	_, err := timed(ctx, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, makeTopic(ctx, c.client, c.cfg, use.Topic, c.brokers, tryMake)

@@ -16,10 +16,10 @@ func OnRefused(cfg config.Kafka, group string, refused func(*ConfigError)) kgo.O
 	return kgo.WithHooks(groupHook(func(err error) {
 		switch {
 		case errors.Is(err, kerr.InvalidSessionTimeout):
-			refused(&ConfigError{fmt.Sprintf("kafka.session_timeout %v is refused by the brokers for consumer group %s: choose one between their "+
+			refused(&ConfigError{fmt.Errorf("kafka.session_timeout %v is refused by the brokers for consumer group %s: choose one between their "+
 				"group.min.session.timeout.ms (by default 6s) and group.max.session.timeout.ms (by default 30m): %v", cfg.SessionTimeout, group, err)})
 		case errors.Is(err, kerr.GroupAuthorizationFailed):
-			refused(&ConfigError{fmt.Sprintf("consumer group %s may not be joined: grant Read on the group: %v", group, err)})
+			refused(&ConfigError{fmt.Errorf("consumer group %s may not be joined: grant Read on the group: %w", group, err)})
 		}
 	}))
 }

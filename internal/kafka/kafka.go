@@ -110,15 +110,16 @@ func codecs(c config.Compression) []kgo.CompressionCodec {
 }
 
 // ConfigError is a setting, or a state of the cluster, that no restart mends.
-type ConfigError struct{ Text string }
+type ConfigError struct{ Err error }
 
-func (e *ConfigError) Error() string { return e.Text }
+func (e *ConfigError) Error() string { return e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 // ExitCode is that of a wrong configuration.
 func (e *ConfigError) ExitCode() int { return 2 }
 
 func badConfig(format string, args ...any) error {
-	return &ConfigError{fmt.Sprintf(format, args...)}
+	return &ConfigError{fmt.Errorf(format, args...)}
 }
 
 // logger passes the client's warnings on; what it says at lower levels is of use to nobody but its authors.

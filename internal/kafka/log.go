@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,4 +33,21 @@ func Logs(ctx context.Context, client *kgo.Client, topic string) (map[int32]Log,
 		logs[number] = Log{start.Offset, end.Offset}
 	}
 	return logs, nil
+}
+
+// Since asks of all partitions of a topic for the offset of the first record that is as young as at or younger: the log's
+// end where there is none.
+func Since(ctx context.Context, client *kgo.Client, topic string, at time.Time) (map[int32]int64, error) {
+	listed, err := kadm.NewClient(client).ListOffsetsAfterMilli(ctx, at.UnixMilli(), topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list offsets of topic %s by time: %w", topic, err)
+	}
+	offsets := map[int32]int64{}
+	for number, one := range listed[topic] {
+		offsets[number] = one.Offset
+	}
+	return offsets, nil
 }

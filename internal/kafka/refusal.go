@@ -5,9 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/cosmos-almanac/almanac/internal/entra"
 )
 
 // explain tells apart brokers that do not answer, which may pass, and connections that are refused as they are
@@ -17,7 +20,13 @@ func explain(at string, err error) error {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var noTLS tls.RecordHeaderError
+	var noToken *entra.Error
+	var unresolved *net.DNSError
 	switch {
+	case errors.As(err, &noToken):
+		return fmt.Errorf("kafka.brokers %s: %w", at, noToken)
+	case errors.As(err, &unresolved) && unresolved.IsNotFound:
+		return &silenceError{fmt.Errorf("kafka.brokers: the name %s is not known: %w", unresolved.Name, err), nameRemedy(unresolved.Name)}
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return badConfig("kafka.brokers %s refuse who connects: check kafka.sasl.user, kafka.sasl.password or the token: %v", at, err)
 	case strings.Contains(err.Error(), "unexpected data in oauth response"): // why not, which the client does not hand on (sasl/oauth)
@@ -35,8 +44,39 @@ func explain(at string, err error) error {
 	case strings.Contains(err.Error(), "remote error: tls:"): // an alert; its type is not exported (crypto/tls)
 		return badConfig("kafka.brokers %s refuse this client's certificate: check kafka.tls.cert_file and kafka.tls.key_file: %v", at, err)
 	}
-	return fmt.Errorf("kafka.brokers %s do not answer; look whether they run, whether this machine reaches their host and port (name, firewall), "+
-		"and whether the addresses that their advertised.listeners give out can be reached from here: %w", at, err)
+	return &silenceError{fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at)}
+}
+
+// silenceError is that nobody answered.
+type silenceError struct {
+	err    error
+	remedy string
+}
+
+func (e *silenceError) Error() string { return e.err.Error() + "; " + e.remedy }
+func (e *silenceError) Unwrap() error { return e.err }
+
+// Advice is what is wrong, in one line, and what to do about it.
+func (e *silenceError) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
+
+// isNamespace says whether a broker's address is an Event Hubs namespace's, of any cloud.
+func isNamespace(address string) bool { return strings.Contains(address, ".servicebus.") }
+
+func nameRemedy(name string) string {
+	if isNamespace(name) {
+		return "check the namespace's name (az eventhubs namespace list), that kafka.brokers is [NAMESPACE.servicebus.windows.net:9093], and, " +
+			"with a private endpoint, that this machine asks its DNS zone"
+	}
+	return "check the name in kafka.brokers, and the brokers' advertised.listeners, and this machine's name service"
+}
+
+func silenceRemedy(at string) string {
+	if isNamespace(at) {
+		return "check that kafka.brokers is [NAMESPACE.servicebus.windows.net:9093], that the namespace is of tier Standard or above, that its networking " +
+			"lets this machine's address in, and that the way out is open for port 9093"
+	}
+	return "look whether they run, whether this machine reaches their host and port (name, firewall), " +
+		"and whether the addresses that their advertised.listeners give out can be reached from here"
 }
 
 // isRefusal says whether err says that this user may not do what was tried.

@@ -6,11 +6,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
@@ -18,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/entra"
 )
 
 // securityOptions encrypt connections and prove who connects. Files that cannot be read, and secrets that are not there,
@@ -46,9 +45,9 @@ func securityOptions(cfg config.Kafka) ([]kgo.Opt, error) {
 func tlsConfig(cfg config.KafkaTLS) (*tls.Config, error) {
 	encryption := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.CAFile != "" {
-		text, err := os.ReadFile(cfg.CAFile)
+		text, err := config.ReadFile("kafka.tls.ca_file", cfg.CAFile)
 		if err != nil {
-			return nil, badConfig("read kafka.tls.ca_file: %v", err)
+			return nil, badConfig("%w", err)
 		}
 		encryption.RootCAs, err = x509.SystemCertPool()
 		if err != nil {
@@ -86,7 +85,7 @@ func mechanismOf(cfg config.Kafka) (sasl.Mechanism, error) {
 	}
 	password, err := s.Password.Reveal()
 	if err != nil {
-		return nil, badConfig("kafka.sasl.mechanism %s needs kafka.sasl.password: %v; give a string, {env: NAME} or {file: PATH}", s.Mechanism, err)
+		return nil, badConfig("kafka.sasl.mechanism %s needs kafka.sasl.password: %w; give a string, {env: NAME} or {file: PATH}", s.Mechanism, err)
 	}
 	switch s.Mechanism {
 	case config.ScramSHA256:
@@ -102,7 +101,7 @@ func mechanismOf(cfg config.Kafka) (sasl.Mechanism, error) {
 func bearer(cfg config.Kafka) (sasl.Mechanism, error) {
 	if file := cfg.SASL.TokenFile; file != "" {
 		if _, err := tokenOfFile(file); err != nil {
-			return nil, &ConfigError{err.Error()}
+			return nil, badConfig("%w", err)
 		}
 		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 			token, err := tokenOfFile(file)
@@ -113,23 +112,21 @@ func bearer(cfg config.Kafka) (sasl.Mechanism, error) {
 	if err != nil {
 		return nil, err
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(nil) // keeps a token until shortly before its end
+	credential, err := entra.Default("Event Hubs namespace "+strings.TrimSuffix(strings.TrimPrefix(scope, "https://"), "/.default"),
+		"kafka.sasl.password to the namespace's connection string")
 	if err != nil {
-		return nil, badConfig("find an identity for %s: %v", scope, err)
+		return nil, badConfig("%w", err)
 	}
 	return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
-		if err != nil {
-			return oauth.Auth{}, fmt.Errorf("ask Entra ID for a token for %s: %w", scope, err)
-		}
-		return oauth.Auth{Token: token.Token}, nil
+		return oauth.Auth{Token: token.Token}, err
 	}), nil
 }
 
 func tokenOfFile(path string) (string, error) {
-	text, err := os.ReadFile(path)
+	text, err := config.ReadFile("kafka.sasl.token_file", path)
 	if err != nil {
-		return "", fmt.Errorf("read kafka.sasl.token_file: %w", err)
+		return "", err
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" || strings.ContainsAny(token, "\x01\r\n") {

@@ -87,8 +87,8 @@ func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicD
 	case err != nil:
 		return detail, fmt.Errorf("read topic %s: %w", name, explain(at, err))
 	case !ok || errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
-		return detail, &missingError{ConfigError{fmt.Sprintf(
-			"topic %s does not exist at kafka.brokers %s: create it with as many partitions as should be worked on at once, or let kafka.create_topics do it", name, at)}}
+		return detail, badConfig("%w", &missingError{fmt.Sprintf(
+			"topic %s does not exist at kafka.brokers %s: create it with as many partitions as should be worked on at once, or let kafka.create_topics do it", name, at)})
 	case detail.Err != nil:
 		return detail, fmt.Errorf("read topic %s at kafka.brokers %s: %w", name, at, detail.Err)
 	case len(detail.Partitions) == 0:
@@ -97,9 +97,10 @@ func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicD
 	return detail, nil
 }
 
-// missingError is a ConfigError that is errNoTopic.
-type missingError struct{ ConfigError }
+// missingError is errNoTopic in words for people.
+type missingError struct{ text string }
 
+func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return errNoTopic }
 
 // making says whether a topic is made or only tried.

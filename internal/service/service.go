@@ -110,6 +110,10 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.Bind(env)
 	err = withGrace(ctx, env, func() error { return command.Run() })
+	var detailed interface{ Detail() string }
+	if errors.As(err, &detailed) && detailed.Detail() != "" {
+		env.Log.Debug("details of the error", "detail", detailed.Detail())
+	}
 	if err != nil && env.served.Load() {
 		env.Log.Error("stopped", "error", err.Error(), "exit", ExitCode(err))
 		return ExitCode(err)

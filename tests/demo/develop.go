@@ -97,16 +97,21 @@ func (s *story) shutDown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	s.memory = map[string]int64{}
-	err := errors.Join(s.stop(ctx, everybody()...), s.stack.Fetch(ctx))
-	s.out.say(closing, "the archive stays in %s until the next run", s.place.short("archive"))
-	return err
+	stopped := s.stop(ctx, everybody()...)
+	fetched := s.stack.Fetch(ctx)
+	if fetched == nil {
+		s.out.say(closing, "the archive is in %s, until the next run", s.place.short("archive"))
+	} else {
+		s.out.say(closing, "the archive could not be copied into %s: %v", s.place.short("archive"), fetched)
+	}
+	return errors.Join(stopped, fetched)
 }
 
 func (s *story) reportAddresses(ctx context.Context) error {
 	s.out.heading("addresses")
 	archive := s.place.short("archive")
 	if s.account != nil {
-		archive = s.account.location + "   connection string in " + s.place.short(filepath.Join("azurite", connectionFile))
+		archive = s.account.location + "\nconnection string in " + s.connectionFile() + "; copied into " + archive + " at Ctrl-C, and not before"
 	}
 	lines := []fact{
 		{"Cosmos DB", s.stack.Cosmos.URL()},
@@ -129,21 +134,35 @@ func (s *story) reportAddresses(ctx context.Context) error {
 	}
 	s.out.facts(lines...)
 	s.out.heading("to try, in another terminal at the root of the repository")
-	for _, line := range []string{
-		"export ALMANAC_CONFIG=" + s.place.short("almanac.yaml") + " PATH=$PWD/.build/bin:$PATH",
-		"export COSMOS_KEY=" + s.stack.Cosmos.Key(),
-		"almanac-restorer points --container " + s.catalog.in.Name(),
-		"almanac-restorer run --container shop.products --to shop.then \\\n" +
-			"  --before " + stamp(time.Now()),
-		"almanac-restorer verify --container shop.products --to shop.products \\\n" +
-			"  --before " + stamp(time.Now()),
-		"almanac-compactor snapshot --container shop.orders",
-		"tail -f " + s.place.short("logs/*.log"),
-		fmt.Sprintf("curl -sk %s_admin/failover -H \"x-ms-cosmosfake-key: $COSMOS_KEY\" \\\n"+
-			"  -d '{\"database\":\"shop\",\"container\":\"products\",\"range\":\"0\",\"lsns\":3}'   # undoes 3 writes", s.stack.Cosmos.URL()),
-	} {
+	for _, line := range s.proposals(stamp(time.Now())) {
 		s.out.facts(fact{"", line})
 	}
 	s.out.plain("\n  Ctrl-C stops it.\n")
 	return nil
+}
+
+func (s *story) connectionFile() string {
+	return s.place.short(filepath.Join("azurite", connectionFile))
+}
+
+// proposals are commands to try. moment is one that can be restored by the time that somebody has typed them.
+func (s *story) proposals(moment string) []string {
+	lines := []string{
+		"export ALMANAC_CONFIG=" + s.place.short("almanac.yaml") + " PATH=$PWD/.build/bin:$PATH",
+		"export COSMOS_KEY=" + s.stack.Cosmos.Key(),
+		"almanac-producer check && almanac-archiver check && almanac-compactor check && almanac-restorer check",
+		"almanac-producer status; almanac-archiver status; almanac-compactor status; almanac-restorer status",
+		"almanac-restorer points --container shop.products",
+		"almanac-restorer run --container shop.products --to shop.then --before " + moment,
+		"almanac-restorer verify --container shop.products --to shop.then --before " + moment,
+		"almanac-compactor snapshot --container shop.orders",
+		"tail -f " + s.place.short("logs/*.log"),
+		fmt.Sprintf("curl -sk %s_admin/failover -H \"x-ms-cosmosfake-key: $COSMOS_KEY\" \\\n"+
+			"  -d '{\"database\":\"shop\",\"container\":\"products\",\"range\":\"0\",\"lsns\":3}'   # undoes 3 writes", s.stack.Cosmos.URL()),
+	}
+	if s.account != nil {
+		lines = append(lines, "az storage blob list --container-name "+archiveName+" --output table \\\n"+
+			"  --connection-string \"$(cat "+s.connectionFile()+")\"   # needs the Azure CLI")
+	}
+	return lines
 }

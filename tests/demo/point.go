@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cosmos-almanac/almanac/tests/accept/oracle"
 	"github.com/cosmos-almanac/almanac/tests/harness"
@@ -113,7 +114,7 @@ func (s *story) awaitPoint(ctx context.Context, stage, what string, c harness.Co
 func (s *story) await(ctx context.Context, stage, what string, look func(context.Context) (string, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	said := time.Now()
+	said, told := time.Now(), ""
 	return harness.Until(ctx, what, func() (string, error) {
 		missing, err := look(ctx)
 		if err == nil {
@@ -121,10 +122,36 @@ func (s *story) await(ctx context.Context, stage, what string, look func(context
 		}
 		if err == nil && missing != "" && time.Since(said) >= pulse {
 			said = time.Now()
-			s.out.progress(stage, "%s", shortened("waiting: "+missing, width-margin))
+			text := "waiting: " + missing
+			if missing == told {
+				text = "waiting still"
+			}
+			told = missing
+			s.out.progress(stage, "%s", wrapped(text, width-margin))
 		}
 		return missing, err
 	})
+}
+
+// wrapped breaks a text into lines of at most so many letters, between words.
+func wrapped(text string, most int) string {
+	var out strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		long := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+long > most:
+			out.WriteByte('\n')
+			column = 0
+		default:
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += long
+	}
+	return out.String()
 }
 
 // shortened cuts a text to so many letters.

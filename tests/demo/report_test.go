@@ -29,6 +29,9 @@ func TestNumbers(t *testing.T) {
 		{stamp(moment), "2026-11-21T02:03:04.999Z"}, // never later than the moment
 		{shortened("a→b", 3), "a→b"},
 		{shortened("a→bc", 3), "a→…"},
+		{wrapped("a→b c  d", 5), "a→b c\nd"},
+		{wrapped("longer than a line", 4), "longer\nthan\na\nline"},
+		{wrapped("", 4), ""},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %q want %q", test.got, test.want)

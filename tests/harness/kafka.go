@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,14 +43,13 @@ func (s *Stack) openKafka(ctx context.Context) (err error) {
 }
 
 func (s *Stack) startKafka(topics []string) (err error) {
-	options := []kfake.Opt{
+	settings := map[string]string{"group.min.session.timeout.ms": "100"} // what it tells, and what it does
+	maps.Copy(settings, s.options.Broker)
+	s.Kafka, err = kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.SeedTopics(s.options.Partitions, topics...),
-		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
-	}
-	if len(s.options.Broker) > 0 {
-		options = append(options, kfake.BrokerConfigs(s.options.Broker))
-	}
-	if s.Kafka, err = kfake.NewCluster(options...); err != nil {
+		kfake.GroupMinSessionTimeout(100*time.Millisecond), kfake.BrokerConfigs(settings),
+	)
+	if err != nil {
 		return err
 	}
 	s.groups, err = TendGroups(s.Kafka)

@@ -77,6 +77,41 @@ func TestEveryBlockIsRun(t *testing.T) {
 	}
 }
 
+// TestThePagesVersions: what the page lets its reader install is what its blocks are run with.
+func TestThePagesVersions(t *testing.T) {
+	root := must(t, harness.Root)
+	read := func(path ...string) string {
+		text, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	page := read("docs", "analysts.md")
+	pinned := strings.Split(read("deploy", "dev", "requirements.txt"), "\n")
+	var named []string
+	for line := range strings.Lines(page) {
+		if packages, ok := strings.CutPrefix(line, "    pip install "); ok {
+			named = append(named, strings.Fields(packages)...)
+		}
+	}
+	for _, one := range named {
+		if !slices.Contains(pinned, one) {
+			t.Errorf("docs/analysts.md installs %s, got %v in deploy/dev/requirements.txt want the same", one, pinned)
+		}
+	}
+	for _, reader := range []string{"duckdb", "polars", "deltalake", "pandas", "pyarrow", "pyspark", "duckdb-extension-delta", "duckdb-extension-azure"} {
+		if !slices.ContainsFunc(named, func(one string) bool { return strings.HasPrefix(one, reader+"==") }) {
+			t.Errorf("docs/analysts.md installs %v want %s among them", named, reader)
+		}
+	}
+	_, delta, _ := strings.Cut(read("deploy", "dev", "lib.sh"), "SPARK_DELTA=")
+	delta, _, _ = strings.Cut(delta, "\n")
+	if delta == "" || strings.Count(page, "--packages "+delta+" ") != 1 {
+		t.Errorf("got no --packages %q in docs/analysts.md want Delta Lake as deploy/dev installs it", delta)
+	}
+}
+
 // environment is what the page tells its reader to set.
 func (m *market) environment(root string, c harness.Container, moment time.Time) map[string]string {
 	m.t.Helper()
@@ -288,8 +323,10 @@ func (m *market) strays(t *testing.T) {
 	writer.follow(t, m.environment(root, c, moment))
 	writer.run(block{language: "python", code: fmt.Sprintf(strayRows, key, id)})
 	want := slices.Delete(slices.Clone(rows), gone, gone+1)
+	environment := m.environment(root, c, moment)
+	environment["ALMANAC_STATE"] = filepath.Join(root, "before-the-first-snapshot") // which only "Content now" needs
 	for _, a := range all {
-		a.follow(t, m.environment(root, c, moment))
+		a.follow(t, environment)
 		a.same("cuts with strays", a.answer(restorePoint, "cuts", "min", "max", "generation", "lsn"), cutsOf(p))
 		a.same("content with strays", m.digested(a.answer(contentThen, "then", "partition_key", "id", "ts", "document")), want)
 	}

@@ -96,11 +96,7 @@ func (c *cluster) whole(ctx context.Context) (missing string, err error) {
 
 // kill ends a server of deploy/dev (kill -9) and waits for its end.
 func kill(ctx context.Context, folder string) error {
-	text, err := os.ReadFile(filepath.Join(folder, "pid"))
-	if err != nil {
-		return fmt.Errorf("kill the server of %s: %w", folder, err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	pid, err := pidOf(folder)
 	if err != nil {
 		return fmt.Errorf("kill the server of %s: %w", folder, err)
 	}
@@ -113,6 +109,15 @@ func kill(ctx context.Context, folder string) error {
 		}
 		return "it runs", nil
 	})
+}
+
+// pidOf is the process of a server.
+func pidOf(folder string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(folder, "pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // azurite is one that keeps what it was given over its own death, below a folder of the test.

@@ -33,11 +33,11 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/entra"
 )
 
 // Options are how a store proves who it is, and how it tries; the zero value is Entra ID and the documented defaults. At
@@ -47,8 +47,7 @@ type Options struct {
 	AccountKey       config.Secret
 	SAS              config.Secret
 
-	// Credential is Entra ID's when none of the secrets is set. Default: azidentity.DefaultAzureCredential, that is
-	// environment, workload identity, managed identity, Azure CLI and its kin, in this order.
+	// Credential is Entra ID's when none of the secrets is set. Default: entra.Default.
 	Credential azcore.TokenCredential
 
 	// Transport sends the requests. Default: Go's, which waits 90 s for an answer to begin.
@@ -145,15 +144,20 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	if !strings.HasPrefix(at.Endpoint, "https:") {
 		return nil, at, &LocationError{errors.New("tokens of Entra ID go to https endpoints only; set archive.account_key, archive.sas or archive.connection_string, or give an https location")}
 	}
-	credential := opts.Credential
-	if credential == nil {
-		var err error
-		if credential, err = azidentity.NewDefaultAzureCredential(nil); err != nil {
-			return nil, at, fmt.Errorf("ask for a credential of Entra ID: %w", err)
-		}
+	credential, err := credentialOf(at, opts.Credential)
+	if err != nil {
+		return nil, at, err
 	}
 	client, err := container.NewClient(at.url(), credential, &how)
 	return client, at, err
+}
+
+func credentialOf(at Location, given azcore.TokenCredential) (azcore.TokenCredential, error) {
+	user, instead := "storage account "+at.Account, "archive.account_key, archive.sas or archive.connection_string"
+	if given != nil {
+		return entra.Wrap(given, user, instead), nil
+	}
+	return entra.Default(user, instead)
 }
 
 // newTransport is Go's own, which waits for an answer only so long and follows no redirection, because the service sends

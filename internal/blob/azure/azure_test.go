@@ -17,6 +17,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
@@ -285,6 +286,33 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("got %s want no secret", store.Location())
 			}
 		})
+	}
+}
+
+// nobody is a credential where there is none.
+type nobody struct{}
+
+func (nobody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, azidentity.NewCredentialUnavailableError("failed to acquire a token.\nAttempted credentials:\n\tx: y")
+}
+
+// TestWithoutCredential: one line names the account and what to do, and nothing is asked of the service or tried again.
+func TestWithoutCredential(t *testing.T) {
+	s := newService(t, httptest.NewTLSServer, func(r *http.Request) (int, map[string]string, string) {
+		t.Errorf("got %s %s want no request", r.Method, r.URL)
+		return 201, written(), ""
+	})
+	err := s.store(t, Options{Credential: nobody{}, Transport: s.Client()}).Delete(t.Context(), "o")
+	if err == nil || strings.ContainsAny(err.Error(), "\n\t") {
+		t.Fatalf("got %v want an error of one line", err)
+	}
+	for _, want := range []string{
+		"no credential of Entra ID was found for storage account account: sign in with `az login`",
+		"archive.account_key, archive.sas or archive.connection_string",
+	} {
+		if strings.Count(err.Error(), want) != 1 {
+			t.Errorf("got %v want %q in it, once", err, want)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -57,14 +56,9 @@ func (s *Store) remedy(err error) string {
 	var answer *azcore.ResponseError
 	var dns *net.DNSError
 	var refused *net.OpError
-	var unavailable interface{ NonRetriable() }
-	var failed *azidentity.AuthenticationFailedError
 	switch {
 	case errors.As(err, &answer):
 		return s.answerRemedy(err, answer)
-	case errors.As(err, &failed), errors.As(err, &unavailable):
-		return "no credential of Entra ID was accepted: give the process a managed or workload identity, or AZURE_* variables, or `az login`; " +
-			"or set one of archive.account_key, archive.sas and archive.connection_string"
 	case errors.As(err, &dns):
 		return fmt.Sprintf("host %s is not known: check the account's name, and the private endpoint's DNS zone if it has one", dns.Name)
 	case errors.As(err, &refused):

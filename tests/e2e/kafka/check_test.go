@@ -227,7 +227,7 @@ func TestMissingTopic(t *testing.T) {
 	}{
 		{"not to be made", func(c *config.Kafka) {}, free, check.Stop, "kafka-topics.sh --create --topic cosmos.shop.orders --partitions 5 --replication-factor 3 --config cleanup.policy=delete --config max.message.bytes=1048588 --config min.insync.replicas=2"},
 		{"to be made", func(c *config.Kafka) { c.CreateTopics = true }, free, check.OK, "the brokers will make it (partitions: 5, replicas of each: 3)"},
-		{"was there before", func(c *config.Kafka) { c.CreateTopics = true }, func(context.Context) error { return &kafka.ConfigError{Text: "the archive knows it"} }, check.Stop, "the archive knows it"},
+		{"was there before", func(c *config.Kafka) { c.CreateTopics = true }, func(context.Context) error { return &kafka.ConfigError{Err: errors.New("the archive knows it")} }, check.Stop, "the archive knows it"},
 		{"may not be made", func(c *config.Kafka) { c.CreateTopics, c.SASL = true, user }, free, check.Stop, "grant Create, or create it yourself: 5 partitions, 3 replicas"},
 		{"event hubs", func(c *config.Kafka) { c.Profile = config.ProfileEventHubs }, free, check.Stop, "az eventhubs eventhub create --namespace-name … --name cosmos.shop.orders --partition-count 5 --cleanup-policy Delete --retention-time-in-hours 168"},
 	} {

@@ -73,6 +73,10 @@ func TestChecksThatFind(t *testing.T) {
 			w.must(os.Mkdir(filepath.Join(w.archive, topic), 0o755))
 			w.must(os.WriteFile(filepath.Join(w.archive, topic, "topic.json"), []byte(`{"uuid":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","format":1}`), 0o600))
 		}, 2, "and the archive holds records of it"},
+		{"topic is missing, and so is the archive", []string{"producer", "archiver"}, nil, func(w *world) {
+			w.must(w.kafka.DeleteTopic(topic))
+			w.settings["kafka.create_topics"], w.settings["archive.root"] = "true", filepath.Join(w.dir, "absent")
+		}, 2, "-> mend what is found of the archive, and check again"},
 		{"topic is compacted", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.must(w.kafka.DeleteTopic(topic))
 			w.createTopic(3, map[string]string{"cleanup.policy": "compact"})
@@ -88,6 +92,18 @@ func TestChecksThatFind(t *testing.T) {
 		{"password is not set", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.settings["kafka.sasl"] = "{mechanism: SCRAM-SHA-512, user: almanac, password: {env: NOT_SET}}"
 		}, 2, "environment variable NOT_SET is not set"},
+		{"variable of the key is not set", []string{"producer", "restorer"}, nil, func(w *world) {
+			w.settings["cosmos.key"] = "{env: NOT_SET}"
+		}, 2, "environment variable NOT_SET is not set\n             -> set NOT_SET for this process"},
+		{"variable of the storage's key is not set", []string{"producer", "archiver", "compactor", "restorer"}, nil, func(w *world) {
+			w.settings["archive.root"], w.settings["archive.account_key"] = "az://sky/almanac", "{env: NOT_SET}"
+		}, 2, "environment variable NOT_SET is not set\n             -> set NOT_SET for this process"},
+		{"file of authorities is elsewhere", []string{"producer", "restorer"}, nil, func(w *world) {
+			w.settings["cosmos.ca_file"] = "elsewhere.pem"
+		}, 2, "-> give cosmos.ca_file as an absolute path"},
+		{"endpoint without TLS", []string{"producer", "restorer"}, nil, func(w *world) {
+			w.settings["cosmos.endpoint"] = "http://localhost:8081/"
+		}, 2, "only https:// is spoken"},
 		{"account is not there", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.endpoint"] = "https://127.0.0.1:1/" }, 1, "read account 127.0.0.1:1"},
 		{"key is wrong", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.key"] = "d3Jvbmc=" }, 2, "check that cosmos.key is a key of this account"},
 		{"key reads and does not write", []string{"restorer"}, nil, func(w *world) {
@@ -128,6 +144,37 @@ func TestChecksThatFind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWithoutCredential: where no secret is configured and nobody has signed in, that is said once and shortly, with what
+// to do; the rest is for those who ask for it.
+func TestWithoutCredential(t *testing.T) {
+	t.Setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential") // nobody is asked who this machine is
+	for _, name := range []string{"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"} {
+		t.Setenv(name, "")
+	}
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	w.settings["archive.root"] = "az://sky/almanac"
+	for program := range programs() {
+		exit, stdout, stderr := w.run(program, "check")
+		all := stdout + stderr
+		want := "archive.root: no credential of Entra ID was found for storage account sky\n" + strings.Repeat(" ", 13) + "-> sign in with `az login`"
+		if exit != 2 || strings.Count(all, "no credential") != 1 || !strings.Contains(stdout, "stop         "+want) {
+			t.Errorf("%s: got exit %d\n%swant exit 2, and once\n%s", program, exit, all, want)
+		}
+		for _, never := range []string{"EnvironmentCredential", "from a copy", "unreachable"} {
+			if strings.Contains(all, never) {
+				t.Errorf("%s: got\n%swant nothing of %q", program, all, never)
+			}
+		}
+		if _, _, stderr := w.run(program, "check", "--service-log-level", "debug"); strings.Count(stderr, "EnvironmentCredential: missing") != 1 {
+			t.Errorf("%s: got\n%swant the details, once", program, stderr)
+		}
+		if exit, _, stderr := w.run(program, "status"); exit != 1 || !strings.Contains(stderr, "sign in with `az login`") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s status: got exit %d\n%swant exit 1, and one line", program, exit, stderr)
+		}
 	}
 }
 

@@ -228,6 +228,13 @@ func TestStatusOfTopicsThatChanged(t *testing.T) {
 		}
 		return ""
 	})
+	w.settings["archiver.control_commit_interval"] = "1h"
+	w.status("archiver", &partitions)
+	for _, p := range partitions.Topics[0].Partitions {
+		if p.State != "pending" || *p.Lag < 3 {
+			t.Errorf("got %+v want it pending: no commit is due yet", p)
+		}
+	}
 	stopProducer()
 	next := offset(partitions.Topics[0].Partitions[1].Archived) + 1
 	w.must(w.kafka.DeleteRecords(topic, 1, next+2))
