@@ -201,7 +201,10 @@ func (s settling) Put(ctx context.Context, name string, body io.Reader, cond blo
 			now.Size -= markBytes
 			return now, nil
 		}
-		if errors.Is(err, blob.ErrCondition) || attempt == 20 {
+		switch {
+		case errors.Is(err, blob.ErrCondition): // by another's, or by mine, which another has replaced
+			return info, fmt.Errorf("%w: %w", err, blobtest.ErrUnsettled)
+		case attempt == 20:
 			return info, err
 		}
 	}
