@@ -71,6 +71,6 @@ func (r *reader) control(ctx context.Context, op schemas.Op, at time.Time, value
 	if err := r.batch.add(ctx, &e, schemas.ControlKey(op, r.acked.Container, r.acked.Range), value); err != nil {
 		return err
 	}
-	r.batch.send(ctx)
+	r.batch.send()
 	return r.settle(ctx)
 }

@@ -49,9 +49,10 @@ type Producer struct {
 	topics       []*topic
 	clients      *kafka.Lifetime // of the topics
 	tasks        []*task
-	refuse       func(error)   // ends Run with the error
-	wake         chan struct{} // buffered: some assignment changed
-	pages        chan struct{} // a slot for every page that the readers may hold together
+	publishing   context.Context // of all records, see work
+	refuse       func(error)     // ends Run with the error
+	wake         chan struct{}   // buffered: some assignment changed
+	pages        chan struct{}   // a slot for every page that the readers may hold together
 }
 
 // pagesMost bounds the pages that all readers hold together, read or on their way to the brokers (INV-9): ranges grow with

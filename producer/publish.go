@@ -123,8 +123,8 @@ func (b *batch) deposit(ctx context.Context, document []byte) ([]byte, error) {
 }
 
 // send hands the records to the client; settle waits for their acknowledgements. It may block while the client's buffer
-// is full (INV-9).
-func (b *batch) send(ctx context.Context) {
+// is full (INV-9), as long as the process publishes.
+func (b *batch) send() {
 	if cap(b.results) < len(b.records) {
 		b.results = make(chan result, len(b.records))
 	}
@@ -133,7 +133,7 @@ func (b *batch) send(ctx context.Context) {
 	size := 0
 	for i := range b.records {
 		size += len(b.records[i].Value)
-		b.topic.client.Produce(ctx, &b.records[i], done)
+		b.topic.client.Produce(b.p.publishing, &b.records[i], done)
 	}
 	b.p.metrics.events.Add(float64(len(b.records)))
 	b.p.metrics.bytes.Add(float64(size))

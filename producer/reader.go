@@ -199,7 +199,7 @@ func (r *reader) take(ctx context.Context, page *cosmos.Page) error {
 	stale := page.NotModified || len(page.Items) == 0 && next.Token == r.read.Token
 	r.read, r.reading = next, false
 	r.p.metrics.position(&r.acked)
-	r.batch.send(ctx)
+	r.batch.send()
 	if len(page.Items) > 0 {
 		r.worked, r.moved = true, true
 	}

@@ -38,14 +38,22 @@ const (
 
 // work starts and ends readers as the groups assign, until ctx ends; then it ends them all. It returns an error when
 // nothing is left to do before an operator acts.
+//
+// Records have a context that outlives their reader: the client gives up a whole batch when the first record's context
+// ends, and readers whose ranges stay have theirs in the same batches. It ends leaveMost after ctx does.
 func (p *Producer) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	publishing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	p.publishing = publishing
 	ended, running := make(chan *task), 0
 	defer func() {
 		cancel()
+		late := time.AfterFunc(leaveMost, giveUp)
+		defer late.Stop()
 		for ; running > 0; running-- {
 			<-ended
 		}
+		giveUp()
 	}()
 	for {
 		wait := retryMost

@@ -301,3 +301,41 @@ func (w *world) dieAt(n int, last fault.Fault) {
 	})
 	_ = r.stop() // with or without an error: it lost its store
 }
+
+// TestReadersThatStay: readers whose ranges stay are not disturbed by those whose ranges go, though they share a client and
+// its batches.
+func TestReadersThatStay(t *testing.T) {
+	t.Parallel()
+	c := harness.Container{Database: "shop", ID: "orders", Key: []string{"/pk"}, Ranges: 24}
+	w := newWorld(t, c)
+	w.fill(c, 100, 0)
+	w.run()
+	w.waitComplete(c)
+	// Brokers that are slow keep batches waiting in the client, where they can be given up.
+	w.kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		w.kafka.SleepControl(func() { <-time.After(20 * time.Millisecond) })
+		return nil, nil, false
+	})
+	const goes, begins = "range goes to another process", "reading range"
+	version := 0
+	for range 4 {
+		gone := w.count(goes)
+		second := w.run()
+		w.eventually("a range that moves", func() bool {
+			version++
+			w.fill(c, 37, version)
+			return w.count(goes) > gone
+		})
+		w.waitComplete(c)
+		begun := w.count(begins)
+		if err := second.stop(); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("ranges that come back", func() bool { return w.count(begins)-begun >= w.count(goes)-gone })
+	}
+	w.judge(c, nil)
+	if w.logs("reading the range ended") {
+		t.Error("a reader was ended whose range stayed")
+	}
+}

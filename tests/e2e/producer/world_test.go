@@ -323,10 +323,13 @@ func (w *world) checkpoints(c harness.Container) []*schemas.Checkpoint {
 	return out
 }
 
-func (w *world) logs(text string) bool {
+func (w *world) logs(text string) bool { return w.count(text) > 0 }
+
+// count is how often the producers logged a text.
+func (w *world) count(text string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return strings.Contains(w.logged.String(), text)
+	return strings.Count(w.logged.String(), text)
 }
 
 // rewrite replaces a text in an object.
