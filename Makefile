@@ -48,9 +48,10 @@ test: ## run all tests of both modules, whatever the first finds
 	  { set +x; } 2>/dev/null; exit $$code
 
 .PHONY: test-real
-test-real: ## test on Kafka, Azurite, delta-rs, DuckDB, Polars and Spark (needs Java 17, Node 20, Python 3.11; installs the rest)
+test-real: ## test on Kafka, Azurite, other people's readers and clients (needs Java 17, Node 20, Python 3.11; installs the rest)
 	deploy/dev/install
 	go test -count=1 -timeout 40m ./tests/real -real -v $(ARGS)
+	go test -count=1 -timeout 20m ./tests/emulator -real -v $(ARGS)
 
 .PHONY: mutants
 mutants: ## take the guards out one by one; each must be noticed by its test
@@ -58,7 +59,7 @@ mutants: ## take the guards out one by one; each must be noticed by its test
 
 .PHONY: bench
 bench: ## measure rates and memory beside the obvious loop
-	go test -run '^$$' -bench . -benchmem -timeout 20m $(ARGS) ./tests/bench/... ./tests/e2e/restorer
+	go test -run '^$$' -bench . -benchmem -timeout 20m $(ARGS) ./tests/bench/... ./tests/e2e/restorer ./cosmosfake
 
 .PHONY: check
 check: lint ## lint, the architecture, and the modules' sums and tidiness

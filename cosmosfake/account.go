@@ -5,14 +5,19 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// regionName is the account's only region.
-const regionName = "East US"
+const (
+	// DefaultRegion is that of Microsoft's emulator.
+	DefaultRegion = "South Central US"
+	// DefaultConsistency is that of Microsoft's emulator.
+	DefaultConsistency = "Strong"
+)
 
 // database holds containers by name. It is guarded by the server's lock.
 type database struct {
@@ -55,22 +60,30 @@ func ridText(b []byte) string {
 
 func databaseRID(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }
 
-// readAccount tells clients where to go: to the address by which they came.
+// comeBy is the endpoint that a client is told to use: the one by which it came. The name localhost becomes the address
+// that it meant, as Microsoft's emulator does it.
+func comeBy(r *http.Request) string {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil && strings.EqualFold(name, "localhost") {
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+			host = local.String()
+		}
+	}
+	return "https://" + host + "/"
+}
+
+// readAccount tells clients where to go.
 func (s *Server) readAccount(a *answer, r *http.Request) *Error {
 	if r.Method != http.MethodGet {
 		return methodNotAllowed(r)
 	}
-	type location struct {
-		Name     string `json:"name"`
-		Endpoint string `json:"databaseAccountEndpoint"`
-	}
-	here := []location{{regionName, "https://" + r.Host + "/"}}
+	regions := s.locations(r)
 	body, err := json.Marshal(map[string]any{
 		"_self": "", "id": "cosmosfake", "_rid": "cosmosfake", "media": "//media/", "addresses": "//addresses/",
-		"_dbs": "//dbs/", "writableLocations": here, "readableLocations": here,
+		"_dbs": "//dbs/", "writableLocations": regions[:1], "readableLocations": regions,
 		"enableMultipleWriteLocations": false, "enablePerPartitionFailoverBehavior": false,
-		"userConsistencyPolicy":    map[string]string{"defaultConsistencyLevel": "Session"},
-		"queryEngineConfiguration": "{}",
+		"userConsistencyPolicy":    map[string]string{"defaultConsistencyLevel": s.options.Consistency},
+		"queryEngineConfiguration": queryLimits,
 	})
 	if err != nil { // strings and bools always encode
 		panic(err)
@@ -86,6 +99,7 @@ type reply struct {
 	etag   string
 	body   []byte
 	count  int // of the resources in body, of a list
+	list   *resourceList
 }
 
 func (s *Server) serveDatabase(a *answer, r *http.Request, p path) *Error {
@@ -94,18 +108,20 @@ func (s *Server) serveDatabase(a *answer, r *http.Request, p path) *Error {
 		e   *Error
 	)
 	switch {
+	case p.feed && isQuery(r):
+		return s.queryResources(a, r, s.listDatabases())
 	case p.feed && r.Method == http.MethodPost:
 		out, e = s.createDatabase(r)
 	case p.feed && r.Method == http.MethodGet:
-		out = s.listDatabases()
+		return a.page(r, s.listDatabases())
 	case !p.feed && r.Method == http.MethodGet:
 		out, e = s.readDatabase(p.names[0])
 	case !p.feed && r.Method == http.MethodDelete:
-		out, e = s.deleteDatabase(p.names[0])
+		out, e = s.deleteDatabase(r, p.names[0])
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 func (s *Server) listDatabases() reply {
@@ -133,6 +149,10 @@ func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 	if e != nil {
 		return reply{}, e
 	}
+	content, e := askedThroughput(r)
+	if e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.databases[id]; ok {
@@ -147,15 +167,19 @@ func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 		etag: s.resourceETag(now.Unix()), containers: make(map[string]*container),
 	}
 	s.databases[id] = d
+	s.offer(d.rid, "dbs/"+d.rid+"/", content, now)
 	return reply{status: 201, etag: d.etag, body: d.json()}, nil
 }
 
-func (s *Server) deleteDatabase(id string) (reply, *Error) {
+func (s *Server) deleteDatabase(r *http.Request, id string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[id]
 	if !ok {
 		return reply{}, notFound()
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), d.etag); e != nil {
+		return reply{}, e
 	}
 	for _, c := range sorted(d.containers) {
 		if e := s.dropContainer(d, c); e != nil {
@@ -163,14 +187,12 @@ func (s *Server) deleteDatabase(id string) (reply, *Error) {
 		}
 	}
 	delete(s.databases, id)
+	delete(s.offers, d.rid)
 	return reply{status: http.StatusNoContent}, nil
 }
 
 // readDefinition reads the definition of a database or container, without what the service adds to it.
 func readDefinition(r *http.Request) (id string, body []byte, _ *Error) {
-	if isTrue(r, "x-ms-documentdb-isquery") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/query+json") {
-		return "", nil, notHere("queries")
-	}
 	raw, e := readBody(r)
 	if e != nil {
 		return "", nil, e
@@ -223,6 +245,14 @@ func (a *answer) reply(out reply, e *Error) *Error {
 	return nil
 }
 
+// unless makes the answer to a read 304 for a client that has this very version.
+func (out reply) unless(r *http.Request) reply {
+	if r.Method == http.MethodGet && out.etag != "" && r.Header.Get("If-None-Match") == out.etag {
+		return reply{status: http.StatusNotModified, etag: out.etag}
+	}
+	return out
+}
+
 // listReply answers with all resources of a type.
 func listReply(rid, name string, list [][]byte) reply {
 	body := fmt.Appendf(nil, `{"_rid":%q,%q:[`, rid, name)
@@ -233,7 +263,7 @@ func listReply(rid, name string, list [][]byte) reply {
 		body = append(body, one...)
 	}
 	body = fmt.Appendf(body, `],"_count":%d}`, len(list))
-	return reply{status: 200, body: body, count: len(list)}
+	return reply{status: 200, body: body, count: len(list), list: &resourceList{rid: rid, name: name, all: list}}
 }
 
 // sorted are the values in order of their names.

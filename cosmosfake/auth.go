@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -28,8 +29,13 @@ func (s *Server) authorize(r *http.Request, p path) *Error {
 		name, value, _ := strings.Cut(part, "=")
 		parts[name] = value
 	}
-	if parts["type"] != "master" || parts["ver"] != "1.0" {
-		return &Error{Status: 401, Code: "Unauthorized", Message: "cosmosfake knows master-key tokens only (type=master&ver=1.0)."}
+	switch {
+	case parts["ver"] != "1.0":
+		return &Error{Status: 401, Code: "Unauthorized", Message: "The authorization token's version is " + strconv.Quote(parts["ver"]) + ", want 1.0."}
+	case parts["type"] == "aad":
+		return s.authorizeIdentity(r, p, parts["sig"])
+	case parts["type"] != "master":
+		return &Error{Status: 401, Code: "Unauthorized", Message: "cosmosfake knows tokens of the types master and aad, not " + strconv.Quote(parts["type"]) + "."}
 	}
 	date := r.Header.Get("x-ms-date")
 	if date == "" {

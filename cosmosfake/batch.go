@@ -15,10 +15,10 @@ const maxOperations = 100
 // serveBatch does a transactional batch: all operations under one LSN, or none. The wire format is azcosmos' and the
 // JavaScript SDK's: a JSON array of {operationType, id, resourceBody, ifMatch, …}. Bodies are kept as they were sent.
 func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
-	if text := r.Header.Get("x-ms-cosmos-batch-atomic"); !isTrue(r, "x-ms-cosmos-batch-atomic") {
-		return notHere("batches with x-ms-cosmos-batch-atomic: " + strconv.Quote(text))
+	if !isTrue(r, "x-ms-cosmos-batch-atomic") {
+		return s.serveBulk(a, r, c)
 	}
-	pk, epk, e := readKey(r, c.key)
+	pk, epk, e := readKey(r, c)
 	if e != nil {
 		return e
 	}
@@ -30,9 +30,9 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
 	if e != nil {
 		return e
 	}
-	t := s.begin(c, c.partition(epk))
-	if t == nil {
-		return ownerNotFound()
+	t, e := s.begin(c, epk, priorityOf(r))
+	if e != nil {
+		return e
 	}
 	results := make([]result, len(ops))
 	var charge float64
@@ -48,6 +48,7 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
 		results[i] = res
 		charge += res.charge
 	}
+	t.spend(charge)
 	at, e := t.commit()
 	if e != nil {
 		return e
@@ -68,15 +69,37 @@ func failedBatch(n, failed int, e *Error) []byte {
 		if i == failed {
 			status, substatus = e.Status, e.Substatus
 		}
-		body = append(body, `{"statusCode":`...)
-		body = strconv.AppendInt(body, int64(status), 10)
-		if substatus != 0 {
-			body = append(body, `,"subStatusCode":`...)
-			body = strconv.AppendInt(body, int64(substatus), 10)
-		}
-		body = append(body, `,"requestCharge":0}`...)
+		body = appendFailure(body, status, substatus)
 	}
 	return append(body, ']')
+}
+
+func appendFailure(body []byte, status, substatus int) []byte {
+	body = append(body, `{"statusCode":`...)
+	body = strconv.AppendInt(body, int64(status), 10)
+	if substatus != 0 {
+		body = append(body, `,"subStatusCode":`...)
+		body = strconv.AppendInt(body, int64(substatus), 10)
+	}
+	return append(body, `,"requestCharge":0}`...)
+}
+
+func appendResult(body []byte, c *container, v verb, res result, minimal bool) []byte {
+	body = append(body, `{"statusCode":`...)
+	body = strconv.AppendInt(body, int64(res.status), 10)
+	body = append(body, `,"requestCharge":`...)
+	body = strconv.AppendFloat(body, res.charge, 'f', 2, 64)
+	if res.v != nil {
+		body = append(body, `,"eTag":"\"`...)
+		etag := res.v.etagText()
+		body = append(body, etag[1:len(etag)-1]...)
+		body = append(body, `\""`...)
+		if res.status != http.StatusNotModified && (!minimal || v == verbRead) {
+			body = append(body, `,"resourceBody":`...)
+			body = res.v.appendSpliced(body, c, 0)
+		}
+	}
+	return append(body, '}')
 }
 
 func doneBatch(c *container, ops []operation, results []result, r *http.Request) []byte {
@@ -86,21 +109,7 @@ func doneBatch(c *container, ops []operation, results []result, r *http.Request)
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, `{"statusCode":`...)
-		body = strconv.AppendInt(body, int64(res.status), 10)
-		body = append(body, `,"requestCharge":`...)
-		body = strconv.AppendFloat(body, res.charge, 'f', 2, 64)
-		if res.v != nil {
-			body = append(body, `,"eTag":"\"`...)
-			etag := res.v.etagText()
-			body = append(body, etag[1:len(etag)-1]...)
-			body = append(body, `\""`...)
-			if res.status != http.StatusNotModified && (!minimal || ops[i].verb == verbRead) {
-				body = append(body, `,"resourceBody":`...)
-				body = res.v.appendSpliced(body, c, 0)
-			}
-		}
-		body = append(body, '}')
+		body = appendResult(body, c, ops[i].verb, res, minimal)
 	}
 	return append(body, ']')
 }
@@ -173,6 +182,13 @@ func (s *Server) parseOperation(c *container, scan *schemas.Document, pk string,
 		}
 		op.key = append([]byte(pk), *id...)
 		return op, nil
+	case verbPatch:
+		if id == nil || body == nil {
+			return op, badRequest("The Patch of the batch has no id or no resourceBody.")
+		}
+		p, e := parsePatch(body, c)
+		op.key, op.patch = append([]byte(pk), *id...), p
+		return op, e
 	case verbCreate, verbUpsert, verbReplace:
 	default:
 		return op, notHere("the batch operation " + strconv.Quote(string(op.verb)))

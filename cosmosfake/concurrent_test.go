@@ -115,8 +115,9 @@ func TestHTTP2(t *testing.T) {
 			} `json:"writableLocations"`
 		}
 		decode(t, res, &account)
-		if res.ProtoMajor != 2 || len(account.Writable) != 1 || account.Writable[0].Endpoint != url {
-			t.Errorf("got %s and %+v, want HTTP/2 and %s", res.Proto, account, url)
+		want := strings.Replace(url, "localhost", "127.0.0.1", 1)
+		if res.ProtoMajor != 2 || len(account.Writable) != 1 || account.Writable[0].Endpoint != want {
+			t.Errorf("got %s and %+v, want HTTP/2 and %s", res.Proto, account, want)
 		}
 	}
 	s.SetHook(once("GET", cosmosfake.Fault{Drop: cosmosfake.DropBefore}))

@@ -17,19 +17,29 @@ import (
 const rangesHeader = "x-ms-cosmosfake-ranges"
 
 // container is one incarnation: the same name created again has another rid. Definition, etag and ts are guarded by
-// the server's lock, the rest never changes.
+// the server's lock, the rest never changes or guards itself.
 type container struct {
-	name       string // database.container
-	id, rid    string
-	ridBytes   []byte
-	self       string
-	key        schemas.KeyDefinition
-	partitions []*partition
+	name     string // database.container
+	path     string // dbs/{database}/colls/{container}
+	id, rid  string
+	ridBytes []byte
+	self     string
+	key      schemas.KeyDefinition
+	hashing  hashing
+	topology topology
+	ttl      timeToLive
+	// throughput is its limit.
+	throughput throughput
 
-	body []byte // the user's definition without system properties
-	etag string
-	ts   int64
+	body    []byte // the user's definition without system properties
+	etag    string
+	ts      int64
+	scripts map[string]map[string]*script // by type and id
+	rids    uint64                        // of scripts
+	unique  []uniqueKey                   // never changes
 }
+
+func pathOf(database, container string) string { return "dbs/" + database + "/colls/" + container }
 
 // container finds one by name.
 func (s *Server) container(databaseID, containerID string) (*container, *Error) {
@@ -41,31 +51,6 @@ func (s *Server) container(databaseID, containerID string) (*container, *Error) 
 		}
 	}
 	return nil, notFound()
-}
-
-// partition is the one that a key belongs to.
-func (c *container) partition(epk []byte) *partition {
-	hex := schemas.HexEPK(epk)
-	for _, p := range c.partitions {
-		if p.span.Contains(hex) {
-			return p
-		}
-	}
-	panic("ranges of " + c.name + " do not tile the key space at " + hex)
-}
-
-// rangeByID finds a physical range; nil is a range that never was or is gone.
-func (c *container) rangeByID(id string) *partition {
-	for _, p := range c.partitions {
-		if p.id == id {
-			return p
-		}
-	}
-	return nil
-}
-
-func rangeGone(id string) *Error {
-	return &Error{Status: 410, Substatus: 1002, Code: "Gone", Message: "The requested resource is no longer available at the server: partition key range " + id + "."}
 }
 
 // ridSize is the length of the resource id of a container's child.
@@ -104,20 +89,26 @@ func (s *Server) serveContainer(a *answer, r *http.Request, p path) *Error {
 		e   *Error
 	)
 	switch {
+	case p.feed && isQuery(r):
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return s.queryResources(a, r, out)
+		}
 	case p.feed && r.Method == http.MethodPost:
 		out, e = s.createContainer(r, p.names[0])
 	case p.feed && r.Method == http.MethodGet:
-		out, e = s.listContainers(p.names[0])
+		if out, e = s.listContainers(p.names[0]); e == nil {
+			return a.page(r, out)
+		}
 	case !p.feed && r.Method == http.MethodGet:
 		out, e = s.readContainer(p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodPut:
 		out, e = s.replaceContainer(r, p.names[0], p.names[1])
 	case !p.feed && r.Method == http.MethodDelete:
-		out, e = s.deleteContainer(p.names[0], p.names[1])
+		out, e = s.deleteContainer(r, p.names[0], p.names[1])
 	default:
 		return methodNotAllowed(r)
 	}
-	return a.reply(out, e)
+	return a.reply(out.unless(r), e)
 }
 
 // locate finds a container and its database. The caller holds the server's lock.
@@ -157,11 +148,14 @@ func (s *Server) readContainer(databaseID, containerID string) (reply, *Error) {
 	return reply{status: 200, etag: c.etag, body: c.json()}, nil
 }
 
-func (s *Server) deleteContainer(databaseID, containerID string) (reply, *Error) {
+func (s *Server) deleteContainer(r *http.Request, databaseID, containerID string) (reply, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, c, e := s.locate(databaseID, containerID)
 	if e != nil {
+		return reply{}, e
+	}
+	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
 		return reply{}, e
 	}
 	return reply{status: http.StatusNoContent}, s.dropContainer(d, c)
@@ -180,7 +174,15 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		}
 		ranges = n
 	}
-	body, key, e := completeDefinition(body)
+	body, key, version, e := completeDefinition(body)
+	if e != nil {
+		return reply{}, e
+	}
+	content, e := askedThroughput(r)
+	if e != nil {
+		return reply{}, e
+	}
+	unique, e := parseUniqueKeys(body)
 	if e != nil {
 		return reply{}, e
 	}
@@ -194,19 +196,29 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 		return reply{}, conflict()
 	}
 	now := s.clock.now()
-	c := &container{name: d.id + "." + id, id: id, key: key, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c := &container{name: d.id + "." + id, path: pathOf(d.id, id), id: id, key: key, hashing: version, body: body, ts: now.Unix(), etag: s.resourceETag(now.Unix())}
+	c.unique = unique
 	d.made++
 	// The top bit of the second half tells containers from users (resource ids of the service).
 	c.ridBytes = binary.BigEndian.AppendUint32(databaseRID(d.number), 0x80000000|d.made)
 	c.rid = ridText(c.ridBytes)
 	c.self = "dbs/" + d.rid + "/colls/" + c.rid + "/"
-	for i, span := range cutRanges(ranges) {
-		c.partitions = append(c.partitions, newPartition(i, span))
+	c.topology.begin(version.cut(ranges))
+	c.throughput.set(s.limit(content))
+	if e := c.ttl.define(body); e != nil {
+		return reply{}, e
+	}
+	if e := s.checkPolicy(body); e != nil {
+		return reply{}, e
 	}
 	if e := s.note(c.entry(nil, OpCreateContainer, now)); e != nil {
 		return reply{}, e
 	}
 	d.containers[id] = c
+	if content == nil && s.offers[d.rid] == nil {
+		content = defaultThroughput()
+	}
+	s.offer(c.rid, c.self, content, now)
 	return reply{status: 201, etag: c.etag, body: c.json()}, nil
 }
 
@@ -215,7 +227,7 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e != nil {
 		return reply{}, e
 	}
-	body, key, e := completeDefinition(body)
+	body, key, version, e := completeDefinition(body)
 	if e != nil {
 		return reply{}, e
 	}
@@ -227,10 +239,16 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 		return reply{}, e
 	case id != containerID:
 		return reply{}, badRequest("The id %q in the body is not the container's, %q.", id, containerID)
-	case !reflect.DeepEqual(key, c.key):
+	case !reflect.DeepEqual(key, c.key), version != c.hashing:
 		return reply{}, badRequest("Document collection partition key cannot be changed.")
 	}
 	if e := checkMatch(r.Header.Get("If-Match"), c.etag); e != nil {
+		return reply{}, e
+	}
+	if e := checkUniqueKeys(c, body); e != nil {
+		return reply{}, e
+	}
+	if e := c.ttl.define(body); e != nil {
 		return reply{}, e
 	}
 	now := s.clock.now()
@@ -241,17 +259,15 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 // dropContainer ends every range, so that no write of a request in flight follows the deletion in the ledger. The
 // caller holds the server's lock.
 func (s *Server) dropContainer(d *database, c *container) *Error {
-	for _, p := range c.partitions {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-	}
+	unlock := c.topology.lockAll()
+	defer unlock()
 	if e := s.note(c.entry(nil, OpDeleteContainer, s.clock.now())); e != nil {
 		return e
 	}
-	for _, p := range c.partitions {
-		p.closed = true
-	}
+	c.topology.close()
+	s.drop(c)
 	delete(d.containers, c.id)
+	delete(s.offers, c.rid)
 	return nil
 }
 
@@ -265,7 +281,7 @@ func (s *Server) note(e Entry) *Error {
 
 // completeDefinition fills in what the service adds to a partition key definition; everything else stays as it
 // was sent.
-func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, *Error) {
+func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, hashing, *Error) {
 	var at member
 	err := scanObject(body, func(m member) error {
 		if memberName(body, m) == "partitionKey" {
@@ -274,10 +290,10 @@ func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, *Error) {
 		return nil
 	})
 	if err != nil {
-		return nil, schemas.KeyDefinition{}, badRequest("The input content is invalid: %v.", err)
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The input content is invalid: %v.", err)
 	}
 	if at.end == 0 {
-		return nil, schemas.KeyDefinition{}, notHere("containers without a partition key")
+		return nil, schemas.KeyDefinition{}, 0, notHere("containers without a partition key")
 	}
 	var key struct {
 		Paths   []string `json:"paths"`
@@ -285,7 +301,7 @@ func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, *Error) {
 		Version int      `json:"version"`
 	}
 	if err := json.Unmarshal(body[at.start:at.end], &key); err != nil {
-		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey is invalid: %v.", err)
 	}
 	sent := key
 	if key.Kind == "" {
@@ -298,52 +314,31 @@ func completeDefinition(body []byte) ([]byte, schemas.KeyDefinition, *Error) {
 		key.Version = 2
 	}
 	switch {
-	case key.Version != 2:
-		return nil, schemas.KeyDefinition{}, notHere("partition key version " + strconv.Itoa(key.Version))
+	case key.Version != 1 && key.Version != 2:
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey's version is %d, want 1 or 2.", key.Version)
+	case key.Kind == "MultiHash" && key.Version == 1:
+		return nil, schemas.KeyDefinition{}, 0, badRequest("A partition key of kind MultiHash has version 2.")
 	case key.Kind != "Hash" && key.Kind != "MultiHash":
-		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey's kind is %q, want Hash or MultiHash.", key.Kind)
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey's kind is %q, want Hash or MultiHash.", key.Kind)
 	case key.Kind == "Hash" && len(key.Paths) != 1:
-		return nil, schemas.KeyDefinition{}, badRequest("A partition key of kind Hash has one path, this has %d.", len(key.Paths))
+		return nil, schemas.KeyDefinition{}, 0, badRequest("A partition key of kind Hash has one path, this has %d.", len(key.Paths))
 	}
 	if !reflect.DeepEqual(sent, key) {
 		text, err := json.Marshal(key)
 		if err != nil {
-			return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+			return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey is invalid: %v.", err)
 		}
 		body = append(append(append([]byte(nil), body[:at.start]...), text...), body[at.end:]...)
 	}
-	def, err := schemas.ParseKeyDefinition(body)
+	version := hashing(key.Version)
+	key.Version = 2 // paths are paths in both
+	text, err := json.Marshal(map[string]any{"partitionKey": key})
 	if err != nil {
-		return nil, schemas.KeyDefinition{}, badRequest("The partitionKey is invalid: %v.", err)
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey is invalid: %v.", err)
 	}
-	return body, def, nil
-}
-
-// readRanges lists the physical ranges. They never change in this emulator yet, so one etag stands for all of them.
-func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container) *Error {
-	if r.Method != http.MethodGet || !p.feed {
-		return methodNotAllowed(r)
+	def, err := schemas.ParseKeyDefinition(text)
+	if err != nil {
+		return nil, schemas.KeyDefinition{}, 0, badRequest("The partitionKey is invalid: %v.", err)
 	}
-	const etag = `"1"`
-	if r.Header.Get("If-None-Match") == etag {
-		return a.reply(reply{status: http.StatusNotModified, etag: etag}, nil)
-	}
-	s.mu.RLock()
-	ts := c.ts
-	s.mu.RUnlock()
-	list := make([][]byte, len(c.partitions))
-	for i, part := range c.partitions {
-		part.mu.Lock()
-		lsn := part.newest
-		part.mu.Unlock()
-		var rid [ridSize]byte
-		c.putRID(&rid, uint64(part.index)|5<<60) // a kind of their own among a container's children
-		list[i] = fmt.Appendf(nil, `{"_rid":%q,"id":%q,"_etag":%s,"minInclusive":%q,"maxExclusive":%q,"ridPrefix":%d,"_self":%q,`+
-			`"throughputFraction":%g,"status":"online","parents":[],"ownedArchivalPKRangeIds":[],"_ts":%d,"lsn":%d}`,
-			rid[:], part.id, quote(etag), part.span.Min, part.span.Max, part.index, c.self+"pkranges/"+string(rid[:])+"/",
-			1/float64(len(c.partitions)), ts, lsn)
-	}
-	out := listReply(c.rid, "PartitionKeyRanges", list)
-	out.etag = etag
-	return a.reply(out, nil)
+	return body, def, version, nil
 }

@@ -29,8 +29,9 @@ func (s *Server) Ranges(database, container string) ([]RangeState, error) {
 	if e != nil {
 		return nil, fmt.Errorf("list ranges of %s.%s: %w", database, container, e)
 	}
-	states := make([]RangeState, len(c.partitions))
-	for i, p := range c.partitions {
+	partitions := c.partitions()
+	states := make([]RangeState, len(partitions))
+	for i, p := range partitions {
 		p.mu.Lock()
 		states[i] = p.state()
 		p.mu.Unlock()
@@ -46,18 +47,21 @@ func (p *partition) state() RangeState {
 // number. Documents go back to their versions of before. A range remembers its last 1,000 LSNs and 64 MiB of
 // replaced documents; going back further is an error. It ends a lag.
 func (s *Server) Failover(r Range, n int64) (RangeState, error) {
-	return s.control("fail over", r, n, func(c *container, p *partition) error {
-		if to := p.newest - n; to < p.floor {
-			return fmt.Errorf("the range cannot go back to lsn %d: it remembers from %d on", to, p.floor)
-		}
-		e := c.entry(p, OpFailover, s.clock.now())
-		e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
-		if err := s.ledger.append([]Entry{e}); err != nil {
-			return err
-		}
-		p.rewind(n)
-		return nil
-	})
+	return s.control("fail over", r, n, func(c *container, p *partition) error { return s.failOverRange(c, p, n) })
+}
+
+// failOverRange does it. The caller holds the range's lock.
+func (s *Server) failOverRange(c *container, p *partition, n int64) error {
+	if to := p.newest - n; to < p.floor {
+		return fmt.Errorf("the range cannot go back to lsn %d: it remembers from %d on", to, p.floor)
+	}
+	e := c.entry(p, OpFailover, s.clock.now())
+	e.Config, e.UndoneFrom = p.config+1, p.newest-n+1
+	if err := s.ledger.append([]Entry{e}); err != nil {
+		return err
+	}
+	p.rewind(n)
+	return nil
 }
 
 // Bump takes n LSNs without a record, as internal writes of the service do.
@@ -100,17 +104,17 @@ func (s *Server) control(verb string, r Range, n int64, do func(*container, *par
 	if e != nil {
 		return RangeState{}, wrap(e)
 	}
+	if n < 0 {
+		return RangeState{}, wrap(fmt.Errorf("%d LSNs: want 0 or more", n))
+	}
 	p := c.rangeByID(r.ID)
 	if p == nil {
 		return RangeState{}, wrap(rangeGone(r.ID))
 	}
-	if n < 0 {
-		return RangeState{}, wrap(fmt.Errorf("%d LSNs: want 0 or more", n))
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return RangeState{}, wrap(notFound())
+		return RangeState{}, wrap(rangeGone(r.ID))
 	}
 	if err := do(c, p); err != nil {
 		return RangeState{}, wrap(err)

@@ -4,7 +4,8 @@
 //
 // Nouns:
 //
-//   - A [Server] is one account with one region. It keeps everything in memory and forgets it on Close.
+//   - A [Server] is one account, with a second region if asked for. It keeps everything in memory and forgets it on Close, unless it has a
+//     data directory. It has a routing gateway and, if asked for, a compute gateway.
 //   - A container is cut into physical ranges ([Range]), each with an LSN sequence of its own: every transaction
 //     takes the range's next LSN, and all its documents share it.
 //   - The newest LSN is the last one taken. [Server.Bump] takes some without writing a document, as internal writes
@@ -14,7 +15,12 @@
 //   - A failover ([Server.Failover]) undoes the last LSNs of a range. Later writes reuse them, and the
 //     configuration number, the session token's version, is one higher. The feed goes on to filter by "greater
 //     than the continuation": a reader that was ahead silently misses the reused ones.
-//   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write and every failover.
+//   - A range ends when it is split ([Server.Split]) or merged ([Server.Merge]); its parts go on with its LSNs, what it
+//     is merged into begins anew.
+//   - Events are all versions and deletions, kept for Options.Retention and shown by a feed of their own.
+//   - A purge removes a document whose time to live was over; it was not seen from that moment on.
+//   - The ledger is the ground truth for tests: a line ([Entry]) for every acknowledged write, purge, split, merge and
+//     failover.
 //   - A [Fault] is what a [Hook] does to one request.
 //
 // Guarantees:
@@ -27,12 +33,9 @@
 //   - Lines of one range stand in the order of their LSNs; their times never go back.
 //   - `_ts` is the ledger's time cut to whole seconds, and never later than the Date of any later response. Date
 //     is cut to whole seconds as well: a write may be up to one second later than the Date that a reader saw last.
+//   - A query's rows that are whole documents are the bytes of those documents, and so is what a patch does not touch.
 //
 // Facts about the service come from its REST reference and from the source of azcosmos v1.5.0.
 //
-// Not here: queries, patch, stored procedures, triggers and functions, bulk (non-atomic batches), offers, the
-// AllVersionsAndDeletes feed, starting the feed at a time, feeds of one partition key or of part of a range, version 1
-// hashing, Entra ID. Requests for them are refused by name. Split, merge and throttling never happen. Time to live,
-// unique keys and indexing stand in a definition and are not applied; session tokens and throughput of requests are
-// ignored.
+// What is implemented, and what is not, stands in docs/emulator.md. What is not here is refused by name.
 package cosmosfake

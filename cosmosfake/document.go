@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -26,6 +25,7 @@ type version struct {
 	ts    int64 // seconds since 1970
 	etag  uint64
 	rid   uint64
+	ttl   int32 // its own time to live in seconds, -1 for ever; 0 has none
 }
 
 func (v *version) pk() string { return v.key[:v.pkLen] }
@@ -63,6 +63,11 @@ func (v *version) appendSpliced(dst []byte, c *container, lsn int64) []byte {
 	return append(dst, '}')
 }
 
+// spliced is the document as a client sees it.
+func (v *version) spliced(c *container) []byte {
+	return v.appendSpliced(make([]byte, 0, len(v.body)+spliceSize), c, 0)
+}
+
 func appendHex(dst []byte, v uint64, digits int) []byte {
 	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
 		dst = append(dst, "0123456789abcdef"[v>>shift&15])
@@ -77,6 +82,7 @@ type document struct {
 	pk   []byte // canonical partition key
 	id   []byte
 	hash string // for the ledger; empty without one
+	ttl  int32
 }
 
 // parseDocument checks a document of a request. raw may be kept by the result.
@@ -96,6 +102,9 @@ func (s *Server) parseDocument(def schemas.KeyDefinition, scan *schemas.Document
 	}
 	key := append(append(make([]byte, 0, len(scan.Key)+len(scan.ID)), scan.Key...), scan.ID...)
 	d := document{body: body, key: key, pk: key[:len(scan.Key)], id: key[len(scan.Key):]}
+	if scan.TTL.Set && scan.TTL.Seconds >= -1 {
+		d.ttl = scan.TTL.Seconds
+	}
 	if s.ledger.wanted() {
 		d.hash = digest(body)
 	}
@@ -108,8 +117,6 @@ func checkID(id string) *Error {
 		return badRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
 	case len(id) > maxID:
 		return badRequest("The id has %d bytes, at most %d are allowed.", len(id), maxID)
-	case strings.ContainsAny(id, `/\?#`):
-		return badRequest("Id contains illegal characters: / \\ ? # are not allowed in %q.", id)
 	}
 	return nil
 }

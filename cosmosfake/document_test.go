@@ -98,7 +98,7 @@ func TestWriteCharge(t *testing.T) {
 
 func TestCutRanges(t *testing.T) {
 	for _, n := range []int{1, 2, 5, 7, MaxRanges} {
-		ranges := cutRanges(n)
+		ranges := hashingV2.cut(n)
 		if len(ranges) != n || ranges[0].Min != schemas.MinEPK || ranges[n-1].Max != schemas.MaxEPK {
 			t.Fatalf("%d: got %v", n, ranges)
 		}

@@ -22,7 +22,36 @@ type Fault struct {
 	Message   string
 	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
 	Behind int64
+	// ConfigBehind makes that replica report a configuration number that is this much lower.
+	ConfigBehind int64
+	// Session is the form of the session token of a feed request.
+	Session SessionForm
+	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.
+	Newest  Newest
+	Between func()
 }
+
+// SessionForm is how a session token is written.
+type SessionForm int
+
+const (
+	// SessionVector is `range:configuration#LSN#region=LSN`.
+	SessionVector SessionForm = iota
+	// SessionSimple is the older `range:LSN`, which has no configuration number.
+	SessionSimple
+)
+
+// Newest says when a range's newest LSN is taken that it reports with a page of its feed.
+type Newest int
+
+const (
+	// NewestWith takes it in the moment of the scan.
+	NewestWith Newest = iota
+	// NewestBefore takes it first: the page may hold later changes.
+	NewestBefore
+	// NewestAfter takes it last: it may be later than changes that the page lacks.
+	NewestAfter
+)
 
 // Drop says when the connection of a request ends without an answer.
 type Drop int

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -20,22 +21,24 @@ const (
 
 // serveFeed answers GET /docs: the change feed with A-IM, all documents without.
 func (s *Server) serveFeed(a *answer, r *http.Request, c *container, fault Fault) *Error {
-	for _, header := range []string{"x-ms-documentdb-partitionkey", "x-ms-start-epk", "x-ms-end-epk"} {
-		if r.Header.Get(header) != "" {
-			return notHere("feeds with the header " + header)
-		}
-	}
 	limit, e := readLimit(r)
 	if e != nil {
 		return e
 	}
+	w, e := readWindow(r, c)
+	if e != nil {
+		return e
+	}
+	q := scan{limit: limit, keep: w.keep, fault: fault}
 	switch mode := r.Header.Get("A-IM"); {
 	case mode == "":
-		return s.readFeed(a, r, c, limit)
+		return s.readFeed(a, r, c, w, q)
 	case strings.EqualFold(mode, "Incremental Feed"):
-		return s.changeFeed(a, r, c, limit, fault)
+		return s.changeFeed(a, r, c, w, q)
+	case strings.EqualFold(mode, "Full-Fidelity Feed"):
+		return s.versionFeed(a, r, c, w, q)
 	default:
-		return notHere("the change feed " + strconv.Quote(mode))
+		return badRequest("A-IM is %q, want Incremental Feed or Full-Fidelity Feed.", mode)
 	}
 }
 
@@ -55,82 +58,114 @@ func readLimit(r *http.Request) (pageLimit, *Error) {
 }
 
 // changeFeed answers with the newest versions after the continuation, in order of LSN, as a replica shows them.
-func (s *Server) changeFeed(a *answer, r *http.Request, c *container, limit pageLimit, fault Fault) *Error {
-	if r.Header.Get("If-Modified-Since") != "" {
-		return notHere("a change feed that starts at a time")
+func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, q scan) *Error {
+	if e := readStart(r, &q); e != nil {
+		return e
 	}
-	id := r.Header.Get("x-ms-documentdb-partitionkeyrangeid")
-	if id == "" && len(c.partitions) == 1 {
-		id = c.partitions[0].id
+	p, e := s.lockWindow(r, c, w)
+	if e != nil {
+		return e
 	}
-	p := c.rangeByID(id)
-	switch {
-	case id == "":
-		return badRequest("The header x-ms-documentdb-partitionkeyrangeid is missing: the container has %d ranges.", len(c.partitions))
-	case p == nil:
-		return rangeGone(id)
+	if q.since != 0 && p.merged && !announces(r, startTimePostMerge) {
+		p.mu.Unlock()
+		return badRequest("The range was merged: starting its change feed at a time needs a client that announces so in x-ms-cosmos-sdk-supportedcapabilities.")
 	}
-	after := int64(0)
+	q.lives = c.lives(s.clock.now())
+	pg := p.feed(&q)
+	p.meter.spend(pageCharge(pg.bytes))
+	p.mu.Unlock()
+	f := changes
+	if r.Header.Get(wireFormatHeader) != "" {
+		f = wrapped
+	}
+	a.feedPage(c, q, pg, f)
+	return nil
+}
+
+// feedPage answers with a page of a change feed.
+func (a *answer) feedPage(c *container, q scan, pg page, f form) {
+	n := len(pg.versions) + len(pg.events)
+	a.position(pg.at)
+	a.set("x-ms-item-count", strconv.Itoa(n))
+	if n > 0 {
+		a.set("etag", lsnETag(pg.last))
+		a.stream(c, pg, f)
+		return
+	}
+	// The etag moves past LSNs without records, never back: a replica that lags must not rewind a reader. It stays
+	// below events that are held back.
+	etag := pg.at.newest
+	if pg.held != 0 {
+		etag = min(etag, pg.held)
+	}
+	if q.after != math.MaxInt64 {
+		etag = max(etag, q.after)
+	}
+	a.set("etag", lsnETag(etag))
+	a.charge(1)
+	a.send(http.StatusNotModified, nil)
+}
+
+// readStart reads where a change feed begins: after an etag, now, at a time, or at the beginning. An etag and a time
+// count both, as clients send them that go on after a start at a time.
+func readStart(r *http.Request, q *scan) *Error {
+	if text := r.Header.Get("If-Modified-Since"); text != "" {
+		at, err := time.Parse(time.RFC1123, text) // whose zone is GMT or UTC
+		if err != nil {
+			return badRequest("The time %q in If-Modified-Since is not in RFC 1123 form.", text)
+		}
+		q.since = at.Unix()
+	}
 	switch text := r.Header.Get("If-None-Match"); text {
 	case "":
 	case "*":
-		after = math.MaxInt64
+		q.after = math.MaxInt64
 	default:
-		lsn, err := strconv.ParseUint(strings.Trim(text, `"`), 10, 63)
+		lsn, err := strconv.ParseUint(trimQuotes(text), 10, 63)
 		if err != nil {
 			return badRequest("The continuation %q in If-None-Match is invalid.", text)
 		}
-		after = int64(lsn)
+		q.after = int64(lsn)
 	}
-	pg := p.feed(after, limit, lagging(fault.Behind))
-	a.position(pg.at)
-	a.set("x-ms-item-count", strconv.Itoa(len(pg.versions)))
-	if len(pg.versions) == 0 {
-		// The etag moves past LSNs without records, never back: a replica that lags must not rewind a reader.
-		etag := pg.at.newest
-		if after != math.MaxInt64 {
-			etag = max(etag, after)
-		}
-		a.set("etag", lsnETag(etag))
-		a.charge(1)
-		a.send(http.StatusNotModified, nil)
-		return nil
-	}
-	a.set("etag", lsnETag(pg.last))
-	a.stream(c, pg, changes)
 	return nil
 }
+
+func trimQuotes(s string) string { return strings.Trim(s, `"`) }
 
 func lsnETag(lsn int64) string { return `"` + strconv.FormatInt(lsn, 10) + `"` }
 
 // readFeed answers with all documents, range by range unless one is named. A document that is written meanwhile may
-// be seen twice; none that lives throughout is missed. The continuation is `range#lsn`.
-func (s *Server) readFeed(a *answer, r *http.Request, c *container, limit pageLimit) *Error {
-	only := r.Header.Get("x-ms-documentdb-partitionkeyrangeid")
-	id, after := only, int64(0)
+// be seen twice; none that lives throughout is missed. The continuation is `range#lsn`; a range that was split or
+// merged meanwhile is gone.
+func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q scan) *Error {
+	only := w.id != "" || w.narrow()
 	if text := r.Header.Get("x-ms-continuation"); text != "" {
 		name, lsn, ok := strings.Cut(text, "#")
 		n, err := strconv.ParseInt(lsn, 10, 64)
-		if !ok || err != nil || only != "" && name != only {
+		if !ok || err != nil || w.id != "" && name != w.id {
 			return badRequest("The continuation %q is invalid.", text)
 		}
-		id, after = name, n
+		w.id, q.after = name, n
 	}
-	if id == "" {
-		id = c.partitions[0].id
+	if w.id == "" && !w.narrow() {
+		w.id = c.partitions()[0].id
 	}
-	p := c.rangeByID(id)
-	if p == nil {
-		return rangeGone(id)
+	p, e := s.lockWindow(r, c, w)
+	if e != nil {
+		return e
 	}
-	pg := p.feed(after, limit, primary)
+	q.fault = Fault{}
+	q.lives = c.lives(s.clock.now())
+	pg := p.feedNow(&q)
+	p.meter.spend(pageCharge(pg.bytes))
+	p.mu.Unlock()
 	a.position(pg.at)
 	a.set("x-ms-item-count", strconv.Itoa(len(pg.versions)))
-	switch more := len(pg.versions) > 0; {
-	case more:
+	switch next := c.after(p); {
+	case len(pg.versions) > 0:
 		a.set("x-ms-continuation", p.id+"#"+strconv.FormatInt(pg.last, 10))
-	case only == "" && p.index+1 < len(c.partitions):
-		a.set("x-ms-continuation", c.partitions[p.index+1].id+"#0")
+	case !only && next != nil:
+		a.set("x-ms-continuation", next.id+"#0")
 	}
 	a.stream(c, pg, documents)
 	return nil
@@ -142,6 +177,7 @@ type form int
 const (
 	documents form = iota
 	changes        // with _lsn
+	wrapped        // the same in the envelope of all versions
 )
 
 // stream writes a page without encoding its documents again. It is called without any lock: versions do not change.
@@ -153,15 +189,21 @@ func (a *answer) stream(c *container, pg page, f form) {
 	buf = append(buf, `{"_rid":"`...)
 	buf = append(buf, c.rid...)
 	buf = append(buf, `","Documents":[`...)
-	for i, v := range pg.versions {
+	n := len(pg.versions) + len(pg.events)
+	for i := range n {
 		if i > 0 {
 			buf = append(buf, ',')
 		}
-		lsn := int64(0)
-		if f == changes {
-			lsn = v.lsn
+		switch {
+		case pg.events != nil:
+			buf = pg.events[i].append(buf, c, a.s.options.Deletion)
+		case f == wrapped:
+			buf = pg.versions[i].appendWrapped(buf, c)
+		case f == changes:
+			buf = pg.versions[i].appendSpliced(buf, c, pg.versions[i].lsn)
+		default:
+			buf = pg.versions[i].appendSpliced(buf, c, 0)
 		}
-		buf = v.appendSpliced(buf, c, lsn)
 		if len(buf) >= flushAt {
 			if _, err := a.w.Write(buf); err != nil {
 				return // the client went away
@@ -170,7 +212,7 @@ func (a *answer) stream(c *container, pg page, f form) {
 		}
 	}
 	buf = append(buf, `],"_count":`...)
-	buf = strconv.AppendInt(buf, int64(len(pg.versions)), 10)
+	buf = strconv.AppendInt(buf, int64(n), 10)
 	buf = append(buf, '}')
 	_, _ = a.w.Write(buf)
 }

@@ -120,14 +120,19 @@ func (c rest) sign(method, kind, link, date string) string {
 
 func (c rest) do(method, path, body string, headers ...string) response {
 	c.t.Helper()
-	res, err := c.s.Client().Do(c.request(method, path, body, headers...))
+	return c.send(c.request(method, path, body, headers...))
+}
+
+func (c rest) send(req *http.Request) response {
+	c.t.Helper()
+	res, err := c.s.Client().Do(req)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
+		c.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	defer res.Body.Close()
 	all, err := io.ReadAll(res.Body)
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
+		c.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	return response{res.StatusCode, res.Header, all}
 }

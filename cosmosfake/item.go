@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -16,6 +15,7 @@ type operation struct {
 	key         []byte   // canonical partition key, then the id
 	ifMatch     string
 	ifNoneMatch string
+	patch       *patch // of patch
 }
 
 type verb string
@@ -26,6 +26,7 @@ const (
 	verbReplace verb = "Replace"
 	verbDelete  verb = "Delete"
 	verbRead    verb = "Read"
+	verbPatch   verb = "Patch"
 )
 
 // result is what an operation did.
@@ -38,7 +39,7 @@ type result struct {
 // do applies an operation to the transaction, or returns why not.
 func (t *transaction) do(op *operation) (result, *Error) {
 	before := t.current(op.key)
-	if before == nil && (op.verb == verbReplace || op.verb == verbDelete || op.verb == verbRead) {
+	if before == nil && op.verb != verbCreate && op.verb != verbUpsert {
 		return result{}, notFound()
 	}
 	if before != nil {
@@ -58,6 +59,12 @@ func (t *transaction) do(op *operation) (result, *Error) {
 	case verbDelete:
 		t.delete(before)
 		return result{status: http.StatusNoContent, charge: writeCharge(len(before.body))}, nil
+	case verbPatch:
+		doc, e := t.patched(op.patch, before)
+		if e != nil {
+			return result{}, e
+		}
+		op.doc = doc
 	}
 	name, status := OpReplace, 200
 	switch {
@@ -67,6 +74,9 @@ func (t *transaction) do(op *operation) (result, *Error) {
 		name, status = OpUpsert, 201
 	case op.verb == verbUpsert:
 		name = OpUpsert
+	}
+	if e := t.checkUnique(op.doc, before); e != nil {
+		return result{}, e
 	}
 	v := t.put(name, op.doc, before)
 	return result{status: status, v: v, charge: writeCharge(len(v.body))}, nil
@@ -81,12 +91,12 @@ func checkMatch(want, etag string) *Error {
 }
 
 // readKey reads the partition key that every request on items carries.
-func readKey(r *http.Request, def schemas.KeyDefinition) (canonical string, epk []byte, _ *Error) {
+func readKey(r *http.Request, c *container) (canonical string, epk []byte, _ *Error) {
 	text := r.Header.Get("x-ms-documentdb-partitionkey")
 	if text == "" {
 		return "", nil, &Error{Status: 400, Substatus: 1001, Code: "BadRequest", Message: "PartitionKey extracted from document doesn't match the one specified in the header: the header x-ms-documentdb-partitionkey is missing. A missing key property is [{}]."}
 	}
-	canonical, epk, err := def.ParsePartitionKey([]byte(text))
+	canonical, epk, err := c.hashing.parse(c.key, []byte(text))
 	if err != nil {
 		return "", nil, badRequest("Partition key %s is invalid: %v.", text, err)
 	}
@@ -109,9 +119,8 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 		return methodNotAllowed(r)
 	case isTrue(r, "x-ms-cosmos-is-batch-request"):
 		return s.serveBatch(a, r, c)
-	case isTrue(r, "x-ms-documentdb-isquery"), isTrue(r, "x-ms-cosmos-is-query-plan-request"),
-		strings.HasPrefix(r.Header.Get("Content-Type"), "application/query+json"):
-		return notHere("queries")
+	case isQuery(r):
+		return s.serveQuery(a, r, c)
 	case isTrue(r, "x-ms-documentdb-is-upsert"):
 		return s.writeItem(a, r, c, verbUpsert, "")
 	default:
@@ -123,7 +132,7 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) *Error {
 	switch r.Method {
 	case http.MethodGet, http.MethodDelete:
-		pk, epk, e := readKey(r, c.key)
+		pk, epk, e := readKey(r, c)
 		if e != nil {
 			return e
 		}
@@ -136,18 +145,18 @@ func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) 
 		} else {
 			op.ifMatch = ""
 		}
-		return s.runOne(a, r, c, c.partition(epk), &op)
+		return s.runOne(a, r, c, epk, &op)
 	case http.MethodPut:
 		return s.writeItem(a, r, c, verbReplace, id)
 	case http.MethodPatch:
-		return notHere("patch")
+		return s.patchItem(a, r, c, id)
 	}
 	return methodNotAllowed(r)
 }
 
 // writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
 func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id string) *Error {
-	pk, epk, e := readKey(r, c.key)
+	pk, epk, e := readKey(r, c)
 	if e != nil {
 		return e
 	}
@@ -167,21 +176,28 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 		return badRequest("The id %q in the body is not the item's, %q.", doc.id, id)
 	}
 	op := operation{verb: v, doc: doc, key: doc.key, ifMatch: r.Header.Get("If-Match")}
-	return s.runOne(a, r, c, c.partition(epk), &op)
+	return s.runOne(a, r, c, epk, &op)
 }
 
 // runOne does one operation in a transaction of its own and answers.
-func (s *Server) runOne(a *answer, r *http.Request, c *container, p *partition, op *operation) *Error {
-	t := s.begin(c, p)
-	if t == nil {
-		return ownerNotFound()
-	}
-	res, e := t.do(op)
+func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op *operation) *Error {
+	t, e := s.begin(c, epk, priorityOf(r))
 	if e != nil {
-		a.position(p.position())
+		return e
+	}
+	var res result
+	if op.verb == verbRead {
+		e = checkSession(r, t.p.position())
+	}
+	if e == nil {
+		res, e = t.do(op)
+	}
+	if e != nil {
+		a.position(t.p.position())
 		t.abort()
 		return e
 	}
+	t.spend(res.charge)
 	at, e := t.commit()
 	if e != nil {
 		return e

@@ -16,19 +16,27 @@ const (
 	OpReplace         = "replace"
 	OpUpsert          = "upsert"
 	OpDelete          = "delete"
+	OpPurge           = "purge"
 	OpFailover        = "failover"
+	OpSplit           = "split"
+	OpMerge           = "merge"
 	OpCreateContainer = "create_container"
 	OpDeleteContainer = "delete_container"
+	// OpRestoreContainer brings back what OpDeleteContainer of the same RID ended.
+	OpRestoreContainer = "restore_container"
 )
 
 // Entry is one line of the ledger. The operations of one transaction are lines with one LSN, in their order. A
 // failover has Config (the new number) and UndoneFrom (the first LSN undone: that and all later ones of this range
-// are void); a container's lines have no range.
+// are void); a container's lines have no range. A purge is the removal of a document whose time to live was over. A
+// split has a line for every range that comes to be, a merge one: Parents are the ranges that end with it, and LSN is
+// the newest one that it begins with. What a merge keeps gets new LSNs; its etags stay.
 type Entry struct {
 	Op         string    `json:"op"`
 	Container  string    `json:"container"` // database.container
 	RID        string    `json:"rid"`
 	Range      string    `json:"range,omitempty"`
+	Parents    []string  `json:"parents,omitempty"`
 	Min        string    `json:"min"`
 	Max        string    `json:"max"`
 	Config     int64     `json:"config,omitempty"`

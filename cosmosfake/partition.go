@@ -27,12 +27,14 @@ const (
 // the log after its end until history is full, so the log answers for every LSN from floor to newest: a version is
 // visible at L iff lsn <= L and it has not ended at L.
 type partition struct {
-	id    string
-	index int
-	span  schemas.FeedRange
+	id      string
+	index   int
+	span    schemas.FeedRange
+	parents []string // all ranges that it came from, oldest first
+	since   int64    // number of the layout that it came with
 
 	mu      sync.Mutex
-	closed  bool // the container was deleted
+	closed  bool // the container was deleted, or the range split or merged
 	config  int64
 	newest  int64
 	docs    map[string]*version
@@ -43,6 +45,13 @@ type partition struct {
 	floor   int64
 	rids    uint64
 	replica replica
+	bytes   int64 // of the live documents
+	alone   int64 // bytes at which it could not be split, because all belong to one key
+	events  events
+	meter   meter
+	// migrating requests are told that the range moves, after a split.
+	migrating int
+	merged    bool // from others
 }
 
 // slot keeps the LSN of a version that was let go, so that the log stays searchable.
@@ -65,30 +74,19 @@ func newPartition(index int, span schemas.FeedRange) *partition {
 	}
 }
 
-// cutRanges cuts the key space evenly. Effective partition keys begin with 00 to 3F only.
-func cutRanges(n int) []schemas.FeedRange {
-	ranges := make([]schemas.FeedRange, n)
-	lower := schemas.MinEPK
-	for i := range ranges {
-		upper := schemas.MaxEPK
-		if i < n-1 {
-			upper = fmt.Sprintf("%04X", 0x4000*(i+1)/n)
-		}
-		ranges[i] = schemas.FeedRange{Min: lower, Max: upper}
-		lower = upper
-	}
-	return ranges
-}
-
 // position is what a range, or one of its replicas, reports about itself.
 type position struct {
 	rangeID string
 	config  int64
 	newest  int64
+	form    SessionForm
 }
 
-// session is the session token in the form that carries the configuration number.
+// session is the session token.
 func (p position) session() string {
+	if p.form == SessionSimple {
+		return fmt.Sprintf("%s:%d", p.rangeID, p.newest)
+	}
 	return fmt.Sprintf("%s:%d#%d#%d=%d", p.rangeID, p.config, p.newest, region, p.newest)
 }
 
@@ -104,12 +102,14 @@ func (p *partition) apply(lsn int64, changes []change) {
 			c.before.end = lsn
 			p.ended = append(p.ended, c.before)
 			p.endedN += int64(len(c.before.body))
+			p.bytes -= int64(len(c.before.body))
 		}
 		if c.after == nil {
 			delete(p.docs, c.before.key)
 			continue
 		}
 		p.docs[c.after.key] = c.after
+		p.bytes += int64(len(c.after.body))
 		p.log = append(p.log, slot{lsn, c.after})
 	}
 	p.forget()
@@ -160,6 +160,7 @@ func (p *partition) rewind(n int64) {
 			p.holes--
 		case s.v.end == 0:
 			delete(p.docs, s.v.key)
+			p.bytes -= int64(len(s.v.body))
 		}
 	}
 	clear(p.log[tail:])
@@ -172,19 +173,23 @@ func (p *partition) rewind(n int64) {
 		}
 		v.end = 0
 		p.docs[v.key] = v
+		p.bytes += int64(len(v.body))
 	}
 	clear(p.ended[keep:])
 	p.ended = p.ended[:keep]
 	p.newest = to
 	p.config++
 	p.replica = replica{}
+	p.events.rewind(to)
 }
 
 // page is a run of versions in order of LSN, and where it ends.
 type page struct {
 	versions []*version
+	events   []event // of a page of all versions
 	bytes    int
 	last     int64 // LSN of the last version; 0 of none
+	held     int64 // what comes after this LSN is held back; 0 holds nothing
 	at       position
 }
 
@@ -194,31 +199,88 @@ type pageLimit struct {
 	bytes int
 }
 
-// feed collects the versions after an LSN that a replica shows: choose says as of which LSN it answers.
-func (p *partition) feed(after int64, limit pageLimit, choose func(*partition) int64) page {
+// scan says what a page of the feed holds.
+type scan struct {
+	after int64 // LSN
+	since int64 // seconds since 1970; earlier transactions are left out
+	limit pageLimit
+	keep  func(*version) bool // nil keeps all
+	lives func(*version) bool // nil lets all live
+	fault Fault
+}
+
+// keeps tells whether a version that a replica shows belongs to the page.
+func (q *scan) keeps(v *version) bool {
+	return v.ts >= q.since && (q.keep == nil || q.keep(v)) && (q.lives == nil || q.lives(v))
+}
+
+// full tells whether a page may end before a transaction.
+func (q *scan) full(n, bytes int) bool { return n >= q.limit.items || bytes >= q.limit.bytes }
+
+// feed collects the versions after an LSN that a replica shows. The caller holds the lock.
+func (p *partition) feed(q *scan) page {
+	return p.observe(q, func(asOf int64, out *page) {
+		for _, s := range p.log[p.after(q.after):] {
+			if s.lsn > asOf {
+				break
+			}
+			if s.v == nil || s.v.end != 0 && s.v.end <= asOf || !q.keeps(s.v) {
+				continue
+			}
+			if q.full(len(out.versions), out.bytes) && s.lsn != out.last {
+				break
+			}
+			out.versions = append(out.versions, s.v)
+			out.bytes += len(s.v.body)
+			out.last = s.lsn
+		}
+	})
+}
+
+// feedNow is feed as of the newest LSN, whichever replica is asked for changes.
+func (p *partition) feedNow(q *scan) page {
+	r := p.replica
+	p.replica = replica{}
+	defer func() { p.replica = r }()
+	return p.feed(q)
+}
+
+// snapshot is feedNow for whoever does not hold the lock.
+func (p *partition) snapshot(q scan) page {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.feedNow(&q)
+}
+
+// observe lets collect make a page as of the LSN that a replica shows, and notes what the range reports. Both are of
+// one moment, unless the fault says otherwise.
+func (p *partition) observe(q *scan, collect func(asOf int64, out *page)) page {
+	shown := lagging(q.fault.Behind)
+	asOf := shown(p)
 	out := page{at: p.position()}
-	out.at.newest = choose(p)
-	for _, s := range p.log[p.after(after):] {
-		if s.lsn > out.at.newest {
-			break
-		}
-		if s.v == nil || s.v.end != 0 && s.v.end <= out.at.newest {
-			continue
-		}
-		if (len(out.versions) >= limit.items || out.bytes >= limit.bytes) && s.lsn != out.last {
-			break
-		}
-		out.versions = append(out.versions, s.v)
-		out.bytes += len(s.v.body)
-		out.last = s.lsn
+	out.at.newest = asOf
+	if q.fault.Newest == NewestBefore {
+		p.elsewhere(q.fault.Between)
+		asOf = shown(p)
 	}
+	collect(asOf, &out)
+	if q.fault.Newest == NewestAfter {
+		p.elsewhere(q.fault.Between)
+		out.at.newest = shown(p)
+	}
+	out.at.config -= q.fault.ConfigBehind
+	out.at.form = q.fault.Session
 	return out
 }
 
-// primary answers as of the newest LSN.
-func primary(p *partition) int64 { return p.newest }
+// elsewhere does something without the lock.
+func (p *partition) elsewhere(do func()) {
+	if do != nil {
+		p.mu.Unlock()
+		do()
+		p.mu.Lock()
+	}
+}
 
 // lagging answers as of the frozen replica while there is one, and behind LSNs below the newest otherwise.
 func lagging(behind int64) func(*partition) int64 {
@@ -249,17 +311,36 @@ type transaction struct {
 	p       *partition
 	time    time.Time
 	lsn     int64
+	lives   func(*version) bool // nil lets all live
 	changes []change
 }
 
-// begin locks the range; the caller calls commit or abort. It returns nil when the container is gone.
-func (s *Server) begin(c *container, p *partition) *transaction {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil
+// begin locks the range of a key; the caller calls commit or abort.
+func (s *Server) begin(c *container, epk []byte, level priority) (*transaction, *Error) {
+	p := c.lock(epk)
+	if p == nil {
+		return nil, ownerNotFound()
 	}
-	return &transaction{s: s, c: c, p: p, time: s.clock.now(), lsn: p.newest + 1}
+	return s.enter(c, p, level)
+}
+
+// beginRange is begin by the range's id.
+func (s *Server) beginRange(c *container, id string, level priority) (*transaction, *Error) {
+	p, e := c.lockRange(id)
+	if e != nil {
+		return nil, e
+	}
+	return s.enter(c, p, level)
+}
+
+// enter begins a transaction on a range that is locked, or unlocks it.
+func (s *Server) enter(c *container, p *partition, level priority) (*transaction, *Error) {
+	now := s.clock.now()
+	if e := c.admit(p, now, level); e != nil {
+		p.mu.Unlock()
+		return nil, e
+	}
+	return &transaction{s: s, c: c, p: p, time: now, lsn: p.newest + 1, lives: c.lives(now)}, nil
 }
 
 // current is the document as the transaction sees it.
@@ -272,15 +353,29 @@ func (t *transaction) current(key []byte) *version {
 			return nil
 		}
 	}
-	return t.p.docs[string(key)]
+	v := t.p.docs[string(key)]
+	if v == nil || t.lives != nil && !t.lives(v) {
+		return nil
+	}
+	return v
+}
+
+// bury purges what is left of an expired document whose key is written again.
+func (t *transaction) bury(key []byte) {
+	v := t.p.docs[string(key)]
+	if v == nil || slices.ContainsFunc(t.changes, func(c change) bool { return c.before == v }) {
+		return
+	}
+	t.changes = append(t.changes, change{op: OpPurge, before: v})
 }
 
 // put records a new version in place of before, which may be nil.
 func (t *transaction) put(op string, d document, before *version) *version {
-	v := &version{body: d.body, pkLen: len(d.pk), lsn: t.lsn, ts: t.time.Unix(), etag: t.s.etags.Add(1)}
+	v := &version{body: d.body, pkLen: len(d.pk), lsn: t.lsn, ts: t.time.Unix(), etag: t.s.etags.Add(1), ttl: d.ttl}
 	if before != nil {
 		v.key, v.rid = before.key, before.rid
 	} else {
+		t.bury(d.key)
 		t.p.rids++
 		v.key, v.rid = string(d.key), t.p.rids
 	}
@@ -297,9 +392,23 @@ func (t *transaction) abort() { t.p.mu.Unlock() }
 
 // commit writes the ledger, makes the changes visible and unlocks. A transaction of reads takes no LSN.
 func (t *transaction) commit() (position, *Error) {
+	at, e := t.finish()
+	if e == nil {
+		t.s.splitLarge(t.c, t.p)
+	}
+	return at, e
+}
+
+func (t *transaction) finish() (position, *Error) {
 	defer t.p.mu.Unlock()
+	e := t.apply()
+	return t.p.position(), e
+}
+
+// apply writes the ledger and makes the changes visible. The caller holds the lock.
+func (t *transaction) apply() *Error {
 	if len(t.changes) == 0 {
-		return t.p.position(), nil
+		return nil
 	}
 	if t.s.ledger.wanted() {
 		entries := make([]Entry, len(t.changes))
@@ -307,11 +416,12 @@ func (t *transaction) commit() (position, *Error) {
 			entries[i] = t.entry(c)
 		}
 		if err := t.s.ledger.append(entries); err != nil {
-			return position{}, &Error{Status: 500, Code: "InternalServerError", Message: err.Error()}
+			return &Error{Status: 500, Code: "InternalServerError", Message: err.Error()}
 		}
 	}
 	t.p.apply(t.lsn, t.changes)
-	return t.p.position(), nil
+	t.p.events.add(t.lsn, t.time, t.s.options.Retention, t.changes)
+	return nil
 }
 
 func (t *transaction) entry(c change) Entry {

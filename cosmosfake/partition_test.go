@@ -13,11 +13,11 @@ import (
 func TestDeletedContainer(t *testing.T) {
 	s := &Server{}
 	c := testContainer()
-	c.partitions = []*partition{newPartition(0, schemas.WholeRange())}
+	c.topology.begin([]schemas.FeedRange{schemas.WholeRange()})
 	if e := s.dropContainer(&database{}, c); e != nil {
 		t.Fatal(e)
 	}
-	if tx := s.begin(c, c.partitions[0]); tx != nil {
+	if tx, e := s.begin(c, []byte{1}, priorityHigh); e == nil {
 		tx.abort()
 		t.Error("got a transaction in a deleted container")
 	}
@@ -45,10 +45,14 @@ func TestChurn(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s := &Server{}
-	p := newPartition(0, schemas.WholeRange())
 	c := testContainer()
+	c.topology.begin([]schemas.FeedRange{schemas.WholeRange()})
+	p := c.partitions()[0]
 	write := func(size int) {
-		tx := s.begin(c, p)
+		tx, e := s.begin(c, []byte{1}, priorityHigh)
+		if e != nil {
+			t.Fatal(e)
+		}
 		key := fmt.Appendf(nil, `["a"]%d`, rng.IntN(50))
 		before := tx.current(key)
 		if before != nil && rng.IntN(4) == 0 {
@@ -62,7 +66,7 @@ func TestChurn(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		pg := p.feed(0, pageLimit{items: 1 << 20, bytes: 1 << 40}, primary)
+		pg := p.feed(&scan{limit: pageLimit{items: 1 << 20, bytes: 1 << 40}})
 		shown := map[string]bool{}
 		last := int64(0)
 		for _, v := range pg.versions {

@@ -2,7 +2,6 @@ package cosmosfake
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -12,43 +11,34 @@ type path struct {
 	kind  string   // the type that is signed: "", dbs, colls, docs, pkranges, …
 	link  string   // the link that is signed
 	feed  bool     // the path ends with a type: all resources of that type
+	shape string   // the types along the path, such as "dbs/colls/docs"
 }
 
-func parsePath(escaped string) (path, *Error) {
+func parsePath(segments []string) path {
 	var p path
-	trimmed := strings.Trim(escaped, "/")
-	if trimmed == "" {
-		return p, nil
+	if len(segments) == 0 {
+		return p
 	}
-	segments := strings.Split(trimmed, "/")
+	kinds := make([]string, 0, 3)
 	for i, segment := range segments {
-		plain, err := url.PathUnescape(segment)
-		if err != nil {
-			return p, badRequest("The path %q is not escaped as a URL.", escaped)
-		}
-		segments[i] = plain
 		if i%2 == 1 {
-			p.names = append(p.names, plain)
+			p.names = append(p.names, segment)
+		} else {
+			kinds = append(kinds, segment)
 		}
 	}
+	p.shape = strings.Join(kinds, "/")
 	p.feed = len(segments)%2 == 1
-	p.kind = segments[(len(segments)-1)/2*2]
+	p.kind = kinds[len(kinds)-1]
 	linked := segments
 	if p.feed {
 		linked = segments[:len(segments)-1]
 	}
 	p.link = strings.Join(linked, "/")
-	return p, nil
-}
-
-// shape is the types along the path, such as "dbs/colls/docs".
-func (p path) shape(escaped string) string {
-	segments := strings.Split(strings.Trim(escaped, "/"), "/")
-	kinds := make([]string, 0, 3)
-	for i := 0; i < len(segments); i += 2 {
-		kinds = append(kinds, segments[i])
+	if p.shape == "offers" && !p.feed {
+		p.link = strings.ToLower(p.names[0]) // addressed by resource id alone (REST reference, access control)
 	}
-	return strings.Join(kinds, "/")
+	return p
 }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
@@ -66,12 +56,16 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
 	a := s.newAnswer(w)
-	p, e := parsePath(r.URL.EscapedPath())
+	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
+	p := s.byName(parsePath(segments))
 	if e == nil {
 		e = s.authorize(r, p)
 	}
 	if e == nil && fault.Status != 0 {
 		e = &Error{Status: fault.Status, Substatus: fault.Substatus, Code: http.StatusText(fault.Status), Message: fault.Message}
+	}
+	if e == nil {
+		e = s.checkRegion(r, &fault)
 	}
 	if e == nil {
 		e = s.route(a, r, p, fault)
@@ -83,15 +77,17 @@ func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Faul
 
 // route calls the handler of the path's shape. A handler answers or returns why not.
 func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
-	shape := p.shape(r.URL.EscapedPath())
-	switch shape {
+	switch p.shape {
 	case "":
 		return s.readAccount(a, r)
 	case "dbs":
 		return s.serveDatabase(a, r, p)
 	case "dbs/colls":
+		s.nameOwner(a, p.names[0])
 		return s.serveContainer(a, r, p)
-	case "dbs/colls/pkranges", "dbs/colls/docs":
+	case "offers":
+		return s.serveOffers(a, r, p)
+	case "dbs/colls/pkranges", "dbs/colls/docs", "dbs/colls/sprocs", "dbs/colls/udfs", "dbs/colls/triggers":
 		c, e := s.container(p.names[0], p.names[1])
 		if e != nil {
 			return ownerNotFound()
@@ -102,16 +98,21 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 				Message: "The container " + p.names[1] + " has the resource id " + c.rid + ", not the intended " + want + ".",
 			}
 		}
+		// Clients keep session tokens by these.
+		a.set("x-ms-alt-content-path", c.path)
+		a.set("x-ms-content-path", c.rid)
 		switch {
-		case shape == "dbs/colls/pkranges":
+		case p.kind == "pkranges":
 			return s.readRanges(a, r, p, c)
+		case p.kind != "docs":
+			return s.serveScripts(a, r, p, c)
 		case p.feed:
 			return s.serveItems(a, r, c, fault)
 		default:
 			return s.serveItem(a, r, c, p.names[2])
 		}
 	}
-	return notHere("resources of type " + shape)
+	return notHere("resources of type " + p.shape)
 }
 
 func methodNotAllowed(r *http.Request) *Error {

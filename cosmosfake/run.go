@@ -5,20 +5,32 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // RunOptions of the program. Empty fields are left out or default as in Options.
 type RunOptions struct {
 	Addr        string
+	ComputeAddr string // of the second gateway; empty is none
 	Certificate string // file that receives the authority's certificate
 	Key         string
 	Ranges      int
+	Region      string
+	Dir         string // data directory
+	Consistency string
 	Ledger      string // file to append the ledger to
+	Retention   time.Duration
+	Throughput  float64
+	SplitBytes  int64
+	PurgeEvery  time.Duration
 }
 
 // Run serves until ctx ends. It prints the endpoint to out once it listens.
 func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
-	options := Options{Addr: o.Addr, Key: o.Key, Ranges: o.Ranges}
+	options := Options{
+		Addr: o.Addr, ComputeAddr: o.ComputeAddr, Region: o.Region, Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
+		Retention: o.Retention, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
+	}
 	if o.Ledger != "" {
 		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -41,7 +53,13 @@ func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 			return fmt.Errorf("write certificate: %w", err)
 		}
 	}
-	if _, err := fmt.Fprintf(out, "endpoint %s\n", s.URL()); err != nil {
+	if o.ComputeAddr != "" {
+		_, err = fmt.Fprintf(out, "compute %s\n", s.ComputeURL())
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(out, "endpoint %s\n", s.URL())
+	}
+	if err != nil {
 		_ = s.Close()
 		return fmt.Errorf("print endpoint: %w", err)
 	}

@@ -32,11 +32,38 @@ type Options struct {
 	// Ranges is the number of physical ranges of a container that is created without the header
 	// "x-ms-cosmosfake-ranges". Default 1.
 	Ranges int
+	// ComputeAddr is host:port of the account's second gateway, which takes every id in a path as it was escaped; the
+	// first one, like the service's, cannot reach items whose ids end with blanks or hold some characters. Default none.
+	ComputeAddr string
+	// Region is the name of the account's region. Default DefaultRegion.
+	Region string
+	// SecondRegion is the name of another region, see SecondURL and FailOverRegion. Default none.
+	SecondRegion string
+	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
+	Consistency string
+	// Dir is a folder that the account is saved to by Close and read from at start; it is made if it is not there.
+	// Default none: the account is forgotten.
+	Dir string
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
 	// Ledger receives one write per transaction, whole JSON lines. Default none.
 	Ledger io.Writer
+	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
+	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
+	Retention time.Duration
+	// Deletion is the shape of deletions in that feed.
+	Deletion DeletionShape
+	// Throughput in RU/s is what a container has that is created without an offer of its own. It is shared evenly by
+	// the physical ranges, and what is beyond it refused with 429. Default 0: there is no limit, and offers are only
+	// remembered.
+	Throughput float64
+	// SplitBytes is the size of a physical range, in bytes of live documents, from which on it is split by itself.
+	// Default 0: never.
+	SplitBytes int64
+	// PurgeEvery is how often documents whose time to live is over are removed for good; they are not seen from the
+	// moment on in which it is over. Default 0: by Purge only.
+	PurgeEvery time.Duration
 	// Hook is asked about every request, see SetHook. Default none.
 	Hook Hook
 }
@@ -47,6 +74,8 @@ type Server struct {
 	key      []byte
 	ca       *authority
 	listener net.Listener
+	compute  net.Listener // nil without one
+	second   net.Listener // of the second region; nil without one
 	http     *http.Server
 	client   *http.Client
 	done     chan struct{}
@@ -55,10 +84,16 @@ type Server struct {
 	ledger ledger
 	hook   atomic.Pointer[Hook]
 	etags  atomic.Uint64
+	merged atomic.Bool  // some ranges of the account, once
+	writer atomic.Int32 // the region that takes writes
+	behind atomic.Int64 // LSNs that the other is behind
 
 	mu        sync.RWMutex
 	databases map[string]*database
+	offers    map[string]*offer // by the resource id of their database or container
 	rids      uint32
+	offered   uint32
+	dropped   map[string]*container // by path; the last of each
 }
 
 // New starts a server. Close it when done.
@@ -68,6 +103,12 @@ func New(options Options) (*Server, error) {
 	}
 	if options.Key == "" {
 		options.Key = DefaultKey
+	}
+	if options.Region == "" {
+		options.Region = DefaultRegion
+	}
+	if options.Consistency == "" {
+		options.Consistency = DefaultConsistency
 	}
 	if options.Ranges == 0 {
 		options.Ranges = 1
@@ -94,7 +135,22 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
 		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
-		databases: make(map[string]*database),
+		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
+	}
+	if options.ComputeAddr != "" {
+		if s.compute, err = net.Listen("tcp", options.ComputeAddr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
+		}
+	}
+	if options.SecondRegion != "" {
+		if s.second, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: SecondRegion: %w", err), s.closeListeners())
+		}
+	}
+	if options.Dir != "" {
+		if err := s.restore(); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
+		}
 	}
 	s.SetHook(options.Hook)
 	s.serve()
@@ -108,6 +164,7 @@ func (s *Server) serve() {
 		// Clients that go away in the middle of a handshake are no news to a test.
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 30 * time.Second,
+		BaseContext:       s.baseContext,
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
@@ -117,17 +174,36 @@ func (s *Server) serve() {
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
 	}}
+	var listening sync.WaitGroup
+	for _, listener := range []net.Listener{s.listener, s.compute, s.second} {
+		if listener != nil {
+			// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
+			listening.Go(func() { _ = s.http.ServeTLS(listener, "", "") })
+		}
+	}
 	go func() {
 		defer close(s.done)
-		// ServeTLS always returns an error: ErrServerClosed after Close, and nobody to tell otherwise.
-		_ = s.http.ServeTLS(s.listener, "", "")
+		listening.Wait()
 	}()
+	if s.options.PurgeEvery > 0 {
+		go s.purgeAll(s.options.PurgeEvery)
+	}
 }
 
 // URL is the account's endpoint, such as "https://127.0.0.1:40123/". A server that listens on all addresses names
 // the local one.
-func (s *Server) URL() string {
-	addr := s.listener.Addr().(*net.TCPAddr)
+func (s *Server) URL() string { return urlOf(s.listener) }
+
+// ComputeURL is the endpoint of the second gateway; "" without one.
+func (s *Server) ComputeURL() string {
+	if s.compute == nil {
+		return ""
+	}
+	return urlOf(s.compute)
+}
+
+func urlOf(listener net.Listener) string {
+	addr := listener.Addr().(*net.TCPAddr)
 	host := addr.IP.String()
 	if addr.IP.IsUnspecified() {
 		host = "127.0.0.1"
@@ -144,11 +220,28 @@ func (s *Server) CAPEM() []byte { return append([]byte(nil), s.ca.pem...) }
 // Client trusts the server's certificate. All callers share it.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
+func (s *Server) closeListeners() error {
+	err := s.listener.Close()
+	if s.compute != nil {
+		err = errors.Join(err, s.compute.Close())
+	}
+	if s.second != nil {
+		err = errors.Join(err, s.second.Close())
+	}
+	return err
+}
+
+// Close ends all connections and waits for the listener to end. Requests in flight are cut off. With a data directory
+// it saves the account; what a request does that is still being handled may be missing there.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
 	s.client.CloseIdleConnections()
+	if s.options.Dir != "" {
+		if err := s.save(); err != nil {
+			return fmt.Errorf("close cosmosfake: %w", err)
+		}
+	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}

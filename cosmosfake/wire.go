@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Error is a refusal as the service words it: status, substatus and a body {"code", "message"}.
@@ -14,6 +15,10 @@ type Error struct {
 	Substatus int
 	Code      string
 	Message   string
+	// RetryAfter is told to clients that came too often.
+	RetryAfter time.Duration
+	// Info is what the service calls additionalErrorInfo: the plan of a query that the client has to put together.
+	Info string
 }
 
 // Error makes a refusal usable where the Go methods return it.
@@ -106,11 +111,15 @@ func (a *answer) refuse(e *Error) {
 	if e.Substatus != 0 {
 		a.set("x-ms-substatus", strconv.Itoa(e.Substatus))
 	}
+	if e.RetryAfter > 0 {
+		a.set("x-ms-retry-after-ms", strconv.FormatInt(max(1, e.RetryAfter.Milliseconds()), 10))
+	}
 	a.charge(1)
 	body, err := json.Marshal(struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
-	}{e.Code, e.Message + "\r\nActivityId: " + a.activity + ", Microsoft.Azure.Documents.Common/2.14.0"})
+		Info    string `json:"additionalErrorInfo,omitempty"`
+	}{e.Code, e.Message + "\r\nActivityId: " + a.activity + ", Microsoft.Azure.Documents.Common/2.14.0", e.Info})
 	if err != nil { // two strings always encode
 		panic(err)
 	}

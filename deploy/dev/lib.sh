@@ -13,6 +13,7 @@ dev=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   tools=$(cd "$dev/../.." && pwd)/.tools
   KAFKA=4.3.0 SLF4J=1.7.36
   AZURITE=3.37.0
+  COSMOS_JAVA=4.80.0 COSMOS_JS=4.9.3 COSMOS_PYTHON=4.17.1
   SPARK_DELTA=io.delta:delta-spark_4.2_2.13:4.4.0
 }
 

@@ -18,7 +18,7 @@ const maxLines = 600 // aim for 500; above this a file holds two nouns
 // runOnRequest has tests that a flag turns on, because they take minutes or need what Go, Make and Git do not bring; a make
 // target passes it.
 func runOnRequest(path string) bool {
-	return within(path, "tests/mutants") || within(path, "tests/real")
+	return within(path, "tests/mutants") || within(path, "tests/real") || within(path, "tests/emulator")
 }
 
 // source is one Go file.

@@ -1,0 +1,422 @@
+package cosmosfake
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cosmos-almanac/almanac/cosmosfake/internal/sql"
+	"github.com/cosmos-almanac/almanac/schemas"
+)
+
+// isQuery tells a query from a creation: both are POST to a list.
+func isQuery(r *http.Request) bool {
+	return r.Method == http.MethodPost && (isTrue(r, "x-ms-documentdb-isquery") || isTrue(r, "x-ms-documentdb-query") ||
+		isTrue(r, "x-ms-cosmos-is-query-plan-request") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/query+json"))
+}
+
+// readQuery compiles the body of a query, {"query", "parameters"}.
+func readQuery(r *http.Request) (*sql.Statement, *Error) {
+	raw, e := readBody(r)
+	if e != nil {
+		return nil, e
+	}
+	var sent struct {
+		Query      string          `json:"query"`
+		Parameters []sql.Parameter `json:"parameters"`
+	}
+	if err := json.Unmarshal(raw, &sent); err != nil {
+		return nil, badRequest("The query's body is invalid: %v.", err)
+	}
+	return compile(sent.Query, sent.Parameters)
+}
+
+func compile(query string, parameters []sql.Parameter) (*sql.Statement, *Error) {
+	q, err := sql.Compile(query, parameters)
+	if err != nil {
+		return nil, invalidQuery(err)
+	}
+	return q, nil
+}
+
+// invalidQuery words an error as the service does.
+func invalidQuery(err error) *Error {
+	text, e := json.Marshal(map[string]any{"errors": []any{map[string]string{"severity": "Error", "code": "SC2001", "message": err.Error()}}})
+	if e != nil { // texts always encode
+		panic(e)
+	}
+	return badRequest("Message: %s", text)
+}
+
+// queryResources runs a query over databases, containers, scripts or offers.
+func (s *Server) queryResources(a *answer, r *http.Request, whole reply) *Error {
+	q, e := readQuery(r)
+	if e != nil {
+		return e
+	}
+	rows, err := q.Run(whole.list.all)
+	if err != nil {
+		return invalidQuery(err)
+	}
+	return a.page(r, listReply(whole.list.rid, whole.list.name, rows))
+}
+
+// serveQuery runs a query over items: those of one partition key or of the keys that begin with it, of one physical
+// range, or of the container (REST reference, "Query Documents").
+func (s *Server) serveQuery(a *answer, r *http.Request, c *container) *Error {
+	q, e := readQuery(r)
+	if e != nil {
+		return e
+	}
+	if isTrue(r, "x-ms-cosmos-is-query-plan-request") {
+		body, err := queryPlan(q)
+		if err != nil {
+			return invalidQuery(err)
+		}
+		return a.reply(reply{status: http.StatusOK, body: body}, nil)
+	}
+	scope, e := scopeOf(r, c, q)
+	if e != nil {
+		return e
+	}
+	limit, e := readLimit(r)
+	if e != nil {
+		return e
+	}
+	now := s.clock.now()
+	scope.lives = c.lives(now)
+	if e := scope.admit(now, priorityOf(r)); e != nil {
+		return e
+	}
+	var found results
+	if q.Whole() == "" {
+		found, e = scope.stream(q, limit, r.Header.Get("x-ms-continuation"))
+	} else {
+		found, e = scope.whole(q, limit, r.Header.Get("x-ms-continuation"))
+	}
+	if e != nil {
+		return e
+	}
+	scope.spend(found.charge())
+	found.answer(a, r, c)
+	return nil
+}
+
+// scope is which items a query reads.
+type scope struct {
+	partitions []*partition
+	lives      func(*version) bool
+	prefix     string // of the canonical keys; "" is all
+	exact      bool   // the prefix is a whole key
+	span       schemas.FeedRange
+	c          *container
+}
+
+// scopeOf takes a query's scope from its headers, or else from its filter, as the service's gateway does.
+func scopeOf(r *http.Request, c *container, q *sql.Statement) (scope, *Error) {
+	all := scope{partitions: c.partitions(), c: c}
+	if id := r.Header.Get("x-ms-documentdb-partitionkeyrangeid"); id != "" {
+		p := c.rangeByID(id)
+		if p == nil {
+			return all, c.gone(id)
+		}
+		all.partitions = []*partition{p}
+		all.span = schemas.FeedRange{Min: r.Header.Get("x-ms-start-epk"), Max: r.Header.Get("x-ms-end-epk")}
+		if all.span.Max == "" {
+			all.span = p.span
+		}
+		return all, all.narrow(r.Header.Get("x-ms-documentdb-partitionkey"), c)
+	}
+	if text := r.Header.Get("x-ms-documentdb-partitionkey"); text != "" && text != "[]" {
+		return all, all.narrow(text, c)
+	}
+	values := keyOf(q, c.key)
+	if len(values) > 0 {
+		if e := all.narrow("["+strings.Join(values, ",")+"]", c); e != nil {
+			return all, e
+		}
+	}
+	switch {
+	case all.exact:
+		return all, nil
+	case !isTrue(r, "x-ms-documentdb-query-enablecrosspartition"):
+		return all, badRequest("Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to true, " +
+			"specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception.")
+	case q.Whole() != "":
+		return all, notServable(q)
+	}
+	return all, nil
+}
+
+// notServable refuses what a client has to put together from the answers of all ranges; it gets the plan for that.
+func notServable(q *sql.Statement) *Error {
+	e := badRequest("%s", "The provided cross partition query can not be directly served by the gateway. This is a first chance (internal) exception "+
+		"that all newer clients will know how to handle gracefully. This exception is traced, but unless you see it bubble up as an exception (which "+
+		"only happens on older SDK clients), then you can safely ignore this message. The reason is "+q.Whole()+".")
+	e.Substatus = 1004
+	if plan, err := queryPlan(q); err == nil {
+		e.Info = string(plan)
+	}
+	return e
+}
+
+// keyOf are the values that the filter gives for the partition key, outermost first, as many as it gives.
+func keyOf(q *sql.Statement, def schemas.KeyDefinition) []string {
+	var values []string
+	for _, path := range def.Paths {
+		found := ""
+		for _, equal := range q.Equalities() {
+			if strings.Join(equal.Path, "\x00") == strings.Join(path, "\x00") {
+				found = string(equal.Value)
+			}
+		}
+		if found == "" || found[0] == '{' || found[0] == '[' {
+			break
+		}
+		values = append(values, found)
+	}
+	return values
+}
+
+// narrow limits a scope to a partition key, of which the innermost levels may be missing.
+func (s *scope) narrow(text string, c *container) *Error {
+	if text == "" || text == "[]" {
+		return nil
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &values); err != nil || len(values) > len(c.key.Paths) {
+		return badRequest("Partition key %s is invalid: the container has %d key paths.", text, len(c.key.Paths))
+	}
+	def := schemas.KeyDefinition{Paths: c.key.Paths[:len(values)], Multi: c.key.Multi}
+	canonical, epk, err := c.hashing.parse(def, []byte(text))
+	if err != nil {
+		return badRequest("Partition key %s is invalid: %v.", text, err)
+	}
+	s.exact = len(values) == len(c.key.Paths)
+	s.prefix = canonical
+	if !s.exact {
+		s.prefix = strings.TrimSuffix(canonical, "]") + ","
+	}
+	low := schemas.HexEPK(epk)
+	var within []*partition
+	for _, p := range s.partitions {
+		// The keys that begin with it have hashes that begin with its hash.
+		if p.span.Contains(low) || !s.exact && p.span.Min >= low && strings.HasPrefix(p.span.Min, low) {
+			within = append(within, p)
+		}
+	}
+	s.partitions = within
+	return nil
+}
+
+// holds tells whether an item is in the scope.
+func (s *scope) holds(v *version) bool {
+	if s.prefix != "" && !(s.exact && v.pk() == s.prefix || !s.exact && strings.HasPrefix(v.pk(), s.prefix)) {
+		return false
+	}
+	if s.span.Max == "" || len(s.partitions) == 1 && s.span == s.partitions[0].span {
+		return true
+	}
+	return s.span.Contains(s.c.hashing.epk(s.c.key, v.pk()))
+}
+
+// results are a page of rows.
+type results struct {
+	rows         [][]byte
+	size         int
+	continuation string
+	at           position
+	read         int // documents
+}
+
+func (f *results) add(row []byte) {
+	f.rows = append(f.rows, row)
+	f.size += len(row)
+}
+
+// unlimited is no limit of a page.
+func unlimited() pageLimit { return pageLimit{items: math.MaxInt, bytes: math.MaxInt} }
+
+// cursor is a place in a stream of results: behind a version, in a range. Its etag tells versions of one transaction
+// apart: they are numbered in their order.
+type cursor struct {
+	rangeID string
+	lsn     int64
+	etag    uint64
+}
+
+func (c cursor) String() string {
+	return "query#" + c.rangeID + "#" + strconv.FormatInt(c.lsn, 10) + "#" + strconv.FormatUint(c.etag, 10)
+}
+
+func parseCursor(text string) (cursor, *Error) {
+	parts := strings.Split(text, "#")
+	if len(parts) == 4 && parts[0] == "query" {
+		lsn, err1 := strconv.ParseInt(parts[2], 10, 64)
+		etag, err2 := strconv.ParseUint(parts[3], 10, 64)
+		if err1 == nil && err2 == nil {
+			return cursor{parts[1], lsn, etag}, nil
+		}
+	}
+	return cursor{}, badRequest("The continuation %q is invalid.", text)
+}
+
+// stream gives rows in the order of ranges and LSNs until the page is full. A full page has a continuation, whether or
+// not anything follows, as scans of the service do (TestCrossPartitionQuery wants the empty last page).
+func (s *scope) stream(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
+	var (
+		found results
+		from  cursor
+		skip  = continuation != ""
+		e     *Error
+	)
+	if skip {
+		if from, e = parseCursor(continuation); e != nil {
+			return found, e
+		}
+	}
+	for _, p := range s.partitions {
+		if skip && p.id != from.rangeID {
+			continue
+		}
+		if !skip {
+			from = cursor{rangeID: p.id}
+		}
+		skip = false
+		full, e := s.streamRange(q, p, from, limit, &found)
+		if full || e != nil {
+			return found, e
+		}
+	}
+	if skip {
+		return found, rangeGone(from.rangeID)
+	}
+	return found, nil
+}
+
+// streamRange collects the rows of one range and tells whether the page is full.
+func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit pageLimit, found *results) (bool, *Error) {
+	pg := p.snapshot(scan{after: from.lsn - 1, limit: unlimited(), lives: s.lives})
+	found.at = pg.at
+	for _, v := range pg.versions {
+		if v.lsn == from.lsn && v.etag <= from.etag || !s.holds(v) {
+			continue
+		}
+		if found.size >= limit.bytes {
+			return true, nil
+		}
+		rows, err := q.Rows(v.spliced(s.c))
+		if err != nil {
+			return false, invalidQuery(err)
+		}
+		found.read++
+		if len(rows) == 0 {
+			continue
+		}
+		if len(found.rows) > 0 && len(found.rows)+len(rows) > limit.items {
+			return true, nil // the rows of one document are not torn apart
+		}
+		for _, row := range rows {
+			found.add(row)
+		}
+		found.continuation = cursor{p.id, v.lsn, v.etag}.String()
+		if len(found.rows) >= limit.items {
+			return true, nil
+		}
+	}
+	found.continuation = ""
+	return false, nil
+}
+
+// whole computes all rows and gives those of one page.
+func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
+	var (
+		found     results
+		documents [][]byte
+		from      int
+	)
+	if continuation != "" {
+		text, ok := strings.CutPrefix(continuation, "offset#")
+		n, err := strconv.Atoi(text)
+		if !ok || err != nil || n < 0 {
+			return found, badRequest("The continuation %q is invalid.", continuation)
+		}
+		from = n
+	}
+	for _, p := range s.partitions {
+		pg := p.snapshot(scan{limit: unlimited(), lives: s.lives})
+		found.at = pg.at
+		for _, v := range pg.versions {
+			if s.holds(v) {
+				documents = append(documents, v.spliced(s.c))
+			}
+		}
+	}
+	found.read = len(documents)
+	rows, err := q.Run(documents)
+	if err != nil {
+		return found, invalidQuery(err)
+	}
+	for i := min(from, len(rows)); i < len(rows); i++ {
+		if len(found.rows) >= limit.items || found.size >= limit.bytes {
+			found.continuation = "offset#" + strconv.Itoa(i)
+			break
+		}
+		found.add(rows[i])
+	}
+	return found, nil
+}
+
+func (f *results) charge() float64 { return 2.3 + float64(f.read)*0.02 + float64(f.size)/1024/10 }
+
+// answer sends a page of rows.
+func (f *results) answer(a *answer, r *http.Request, c *container) {
+	if f.at.rangeID != "" {
+		a.position(f.at)
+	}
+	if f.continuation != "" {
+		a.set("x-ms-continuation", f.continuation)
+	}
+	a.set("x-ms-item-count", strconv.Itoa(len(f.rows)))
+	if isTrue(r, "x-ms-documentdb-populatequerymetrics") {
+		a.set("x-ms-documentdb-query-metrics", "totalExecutionTimeInMs=0.10;queryCompileTimeInMs=0.01;queryLogicalPlanBuildTimeInMs=0.01;"+
+			"queryPhysicalPlanBuildTimeInMs=0.01;queryOptimizationTimeInMs=0.01;VMExecutionTimeInMs=0.05;indexLookupTimeInMs=0.00;"+
+			"instructionCount=0;documentLoadTimeInMs=0.01;systemFunctionExecuteTimeInMs=0.00;userFunctionExecuteTimeInMs=0.00;"+
+			"retrievedDocumentCount="+strconv.Itoa(f.read)+";retrievedDocumentSize="+strconv.Itoa(f.size)+
+			";outputDocumentCount="+strconv.Itoa(len(f.rows))+";outputDocumentSize="+strconv.Itoa(f.size)+
+			";writeOutputTimeInMs=0.00;indexUtilizationRatio=0.00")
+	}
+	if isTrue(r, "x-ms-cosmos-populateindexmetrics") {
+		a.set("x-ms-cosmos-index-utilization", base64.StdEncoding.EncodeToString([]byte(
+			`{"UtilizedSingleIndexes":[],"PotentialSingleIndexes":[],"UtilizedCompositeIndexes":[],"PotentialCompositeIndexes":[]}`)))
+	}
+	a.charge(f.charge())
+	out := listReply(c.rid, "Documents", f.rows)
+	a.send(http.StatusOK, out.body)
+}
+
+// admit asks all ranges of the scope.
+func (s *scope) admit(now time.Time, level priority) *Error {
+	for _, p := range s.partitions {
+		p.mu.Lock()
+		e := s.c.admit(p, now, level)
+		p.mu.Unlock()
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// spend takes what a query cost from all ranges of the scope, evenly.
+func (s *scope) spend(charge float64) {
+	for _, p := range s.partitions {
+		p.mu.Lock()
+		p.meter.spend(charge / float64(len(s.partitions)))
+		p.mu.Unlock()
+	}
+}

@@ -1,0 +1,32 @@
+package cosmosfake
+
+import (
+	"encoding/json"
+
+	"github.com/cosmos-almanac/almanac/cosmosfake/internal/sql"
+)
+
+// queryLimits is the account's queryEngineConfiguration, as clients parse it.
+const queryLimits = `{"maxSqlQueryInputLength":524288,"maxJoinsPerSqlQuery":10,"maxLogicalAndPerSqlQuery":2000,"maxLogicalOrPerSqlQuery":2000,` +
+	`"maxUdfRefPerSqlQuery":10,"maxInExpressionItemsCount":16000,"queryMaxInMemorySortDocumentCount":500,` +
+	`"maxQueryRequestTimeoutFraction":0.9,"sqlAllowNonFiniteNumbers":false,"sqlAllowAggregateFunctions":true,` +
+	`"sqlAllowSubQuery":true,"sqlAllowScalarSubQuery":true,"allowNewKeywords":true,"sqlAllowLike":true,` +
+	`"sqlAllowGroupByClause":true,"maxSpatialQueryCells":12,"spatialMaxGeometryPointCount":256,"sqlDisableQueryILOptimization":false,` +
+	`"sqlDisableOptimizationFlags":0,"sqlAllowTop":true,"enableSpatialIndexing":true}`
+
+// queryPlan tells a client how to put the rows of all ranges together (PartitionedQueryExecutionInfo, version 2, as the
+// SDKs of .NET, Java, JavaScript and Python read it). All ranges are to be asked: the gateway leaves out those that the
+// filter excludes, which is only faster.
+func queryPlan(q *sql.Statement) ([]byte, error) {
+	info, err := q.Plan()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{
+		"partitionedQueryExecutionInfoVersion": 2,
+		"queryInfo":                            info,
+		"queryRanges": []any{map[string]any{
+			"min": "", "max": "FF", "isMinInclusive": true, "isMaxInclusive": false,
+		}},
+	})
+}

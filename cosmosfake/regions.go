@@ -1,0 +1,154 @@
+package cosmosfake
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// An account may have a second region, with an endpoint of its own. Its replicas follow those of the region that takes
+// writes, until it takes over: then what it did not have yet never was, and its LSNs are used again.
+
+type regionKey struct{}
+
+// regionOf is the region that a request came to: 0 is Options.Region, 1 is Options.SecondRegion.
+func regionOf(r *http.Request) int32 {
+	n, _ := r.Context().Value(regionKey{}).(int32)
+	return n
+}
+
+// inRegion tells requests to which region they came.
+func (s *Server) inRegion(ctx context.Context, l net.Listener) context.Context {
+	if s.second != nil && l.Addr().String() == s.second.Addr().String() {
+		return context.WithValue(ctx, regionKey{}, int32(1))
+	}
+	return ctx
+}
+
+// location is a region as the account's document names it.
+type location struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"databaseAccountEndpoint"`
+}
+
+// locations are the regions, the one that takes writes first.
+func (s *Server) locations(r *http.Request) []location {
+	if s.second == nil {
+		return []location{{s.options.Region, comeBy(r)}}
+	}
+	both := []location{{s.options.Region, urlOf(s.listener)}, {s.options.SecondRegion, urlOf(s.second)}}
+	if s.writer.Load() == 1 {
+		both[0], both[1] = both[1], both[0]
+	}
+	return both
+}
+
+// SecondURL is the endpoint of the second region; "" without one.
+func (s *Server) SecondURL() string {
+	if s.second == nil {
+		return ""
+	}
+	return urlOf(s.second)
+}
+
+// checkRegion refuses a write to the region that takes none, and makes its feeds lag.
+func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
+	if s.second == nil || regionOf(r) == s.writer.Load() {
+		return nil
+	}
+	if r.Method != http.MethodGet && !isQuery(r) {
+		return &Error{Status: 403, Substatus: 3, Code: "Forbidden", Message: "The requested operation cannot be performed at this region"}
+	}
+	fault.Behind += s.behind.Load()
+	return nil
+}
+
+// SetReplication makes the feeds of the region that takes no writes be n LSNs behind in every range. Point reads and
+// queries there see everything at once.
+func (s *Server) SetReplication(n int64) { s.behind.Store(max(n, 0)) }
+
+// FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or as many as it remembers,
+// and has a higher configuration number.
+func (s *Server) FailOverRegion(n int64) error {
+	if s.second == nil {
+		return fmt.Errorf("fail over region: the account has only %s", s.options.Region)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.writer.Store(1 - s.writer.Load())
+	for _, d := range sorted(s.databases) {
+		for _, c := range sorted(d.containers) {
+			if err := s.failOver(c, n); err != nil {
+				return fmt.Errorf("fail over region: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Server) failOver(c *container, n int64) error {
+	c.topology.mu.Lock() // no range ends meanwhile
+	defer c.topology.mu.Unlock()
+	for _, p := range c.partitions() {
+		p.mu.Lock()
+		err := s.failOverRange(c, p, min(n, p.newest-p.floor))
+		p.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("range %s of %s: %w", p.id, c.name, err)
+		}
+	}
+	return nil
+}
+
+// RestoreContainer brings back the last container of this name that was deleted, as a restore into the same account
+// does: with the same resource id and documents, and LSNs that begin again. Accounts that keep versions
+// (Options.Retention) can.
+func (s *Server) RestoreContainer(database, name string) error {
+	wrap := func(e *Error) error { return fmt.Errorf("restore %s.%s: %w", database, name, e) }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.databases[database]
+	if !ok {
+		return wrap(ownerNotFound())
+	}
+	old := s.dropped[pathOf(database, name)]
+	switch {
+	case d.containers[name] != nil:
+		return wrap(conflict())
+	case old == nil:
+		return wrap(notFound())
+	}
+	now := s.clock.now()
+	c := &container{
+		name: old.name, path: old.path, id: old.id, rid: old.rid, ridBytes: old.ridBytes, self: old.self, key: old.key, hashing: old.hashing,
+		body: old.body, ts: now.Unix(), etag: s.resourceETag(now.Unix()), scripts: old.scripts, rids: old.rids, unique: old.unique,
+	}
+	c.ttl.seconds.Store(old.ttl.seconds.Load())
+	c.throughput.set(old.throughput.get())
+	c.topology.begin(nil)
+	number := old.topology.now.Load().number + 1 // clients that know the old ranges, by the same resource id, ask again
+	c.topology.now.Store(&layout{number: number})
+	for _, p := range old.partitions() {
+		one := old.join([]*partition{p})
+		again := newPartition(p.index, p.span)
+		again.parents, again.since = p.parents, number
+		again.docs, again.log, again.bytes = one.docs, one.log, one.bytes
+		again.newest, again.floor, again.rids = one.newest, one.floor, max(again.rids, p.rids)
+		again.events.from = again.newest
+		c.topology.add(again)
+	}
+	if e := s.note(c.entry(nil, OpRestoreContainer, now)); e != nil {
+		return wrap(e)
+	}
+	d.containers[name] = c
+	delete(s.dropped, pathOf(database, name))
+	return nil
+}
+
+// drop remembers a deleted container for RestoreContainer. The caller holds the server's lock.
+func (s *Server) drop(c *container) {
+	if s.options.Retention > 0 {
+		s.dropped[c.path] = c
+	}
+}

@@ -1,0 +1,235 @@
+package cosmosfake
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The feed of all versions and deletions. What it shows is kept for as long as the account retains, apart from the
+// log of the newest versions.
+
+const wireFormatHeader = "x-ms-cosmos-changefeed-wire-format-version"
+
+// DeletionShape is how the feed of all versions shows a deletion. The service's documents and its clients' sources
+// know both.
+type DeletionShape int
+
+const (
+	// DeletionObject has an empty `current`, and the partition key as an object of path to value.
+	DeletionObject DeletionShape = iota
+	// DeletionArray has no `current`, and the partition key as an array of its values.
+	DeletionArray
+)
+
+// event is one change of one document.
+type event struct {
+	lsn      int64
+	previous int64 // LSN of the version that it ended; 0 of a creation
+	at       int64 // seconds since 1970
+	kind     string
+	expired  bool     // it is a deletion because the time to live was over
+	v        *version // the new version; of a deletion, the last one
+}
+
+// events of a range in their order, which is that of their LSNs.
+type events struct {
+	list []event
+	from int64 // LSN of the last event that was let go
+	held int64 // events after this LSN are held back; 0 holds none
+}
+
+// add remembers a transaction for as long as the account retains.
+func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes []change) {
+	if retention == 0 {
+		return
+	}
+	for _, c := range changes {
+		one := event{lsn: lsn, at: at.Unix(), v: c.after}
+		if c.before != nil {
+			one.previous = c.before.lsn
+		}
+		switch {
+		case c.after == nil:
+			one.kind, one.v, one.expired = "delete", c.before, c.op == OpPurge
+		case c.before == nil:
+			one.kind = "create"
+		default:
+			one.kind = "replace"
+		}
+		e.list = append(e.list, one)
+	}
+	e.forget(at.Add(-retention))
+}
+
+// forget lets go of what happened before.
+func (e *events) forget(before time.Time) {
+	n := 0
+	for n < len(e.list) && e.list[n].at < before.Unix() {
+		n++
+	}
+	if n > 0 {
+		e.from = e.list[n-1].lsn
+		e.list = slices.Delete(e.list, 0, n)
+	}
+}
+
+// rewind makes what came after an LSN never have been.
+func (e *events) rewind(to int64) {
+	keep := e.after(to)
+	clear(e.list[keep:])
+	e.list = e.list[:keep]
+	if e.held > to {
+		e.held = 0
+	}
+}
+
+// after is the index of the first event with a greater LSN.
+func (e *events) after(lsn int64) int {
+	return sort.Search(len(e.list), func(i int) bool { return e.list[i].lsn > lsn })
+}
+
+// allVersions is feed for all versions and deletions. The caller holds the lock.
+func (p *partition) allVersions(q *scan) page {
+	return p.observe(q, func(asOf int64, out *page) {
+		if out.held = p.events.held; out.held != 0 {
+			asOf = min(asOf, out.held)
+		}
+		for _, one := range p.events.list[p.events.after(q.after):] {
+			if one.lsn > asOf {
+				break
+			}
+			if q.keep != nil && !q.keep(one.v) {
+				continue
+			}
+			if q.full(len(out.events), out.bytes) && one.lsn != out.last {
+				break
+			}
+			out.events = append(out.events, one)
+			out.bytes += len(one.v.body)
+			out.last = one.lsn
+		}
+	})
+}
+
+// versionFeed answers with all versions and deletions after the continuation.
+func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window, q scan) *Error {
+	switch {
+	case s.options.Retention == 0:
+		return badRequest("Change Feed 'All Versions and Deletes' mode must be enabled.")
+	case r.Header.Get("If-None-Match") == "":
+		return badRequest("FullFidelity Change Feed must have valid If-None-Match header. Start from beginning is not supported, nor is a start at a time.")
+	case s.merged.Load():
+		return &Error{Status: 500, Code: "InternalServerError", Message: "The partition has more than two children: the account merged partitions."}
+	}
+	if e := readStart(r, &q); e != nil {
+		return e
+	}
+	p, e := s.lockWindow(r, c, w)
+	if e != nil {
+		return e
+	}
+	p.events.forget(s.clock.now().Add(-s.options.Retention))
+	if q.after < p.events.from {
+		p.mu.Unlock()
+		return badRequest("The continuation is older than what the change feed retains: events up to LSN %d are out of retention.", p.events.from)
+	}
+	pg := p.allVersions(&q)
+	p.meter.spend(pageCharge(pg.bytes))
+	p.mu.Unlock()
+	a.feedPage(c, q, pg, changes)
+	return nil
+}
+
+// append appends the event as clients see it.
+func (e *event) append(dst []byte, c *container, shape DeletionShape) []byte {
+	switch {
+	case e.kind != "delete":
+		dst = e.v.appendSpliced(append(dst, `{"current":`...), c, 0)
+		dst = append(dst, ',')
+	case shape == DeletionObject:
+		dst = append(dst, `{"current":{},`...)
+	default:
+		dst = append(dst, '{')
+	}
+	dst = append(dst, `"metadata":{"lsn":`...)
+	dst = strconv.AppendInt(dst, e.lsn, 10)
+	dst = append(dst, `,"crts":`...)
+	dst = strconv.AppendInt(dst, e.at, 10)
+	dst = append(append(append(dst, `,"operationType":"`...), e.kind...), '"')
+	dst = append(dst, `,"previousImageLSN":`...)
+	dst = strconv.AppendInt(dst, e.previous, 10)
+	dst = append(dst, `,"timeToLiveExpired":`...)
+	dst = strconv.AppendBool(dst, e.expired)
+	if e.kind == "delete" {
+		dst = append(append(dst, `,"id":`...), quote(e.v.id())...)
+		dst = append(append(dst, `,"partitionKey":`...), c.shapeKey(e.v.pk(), shape)...)
+	}
+	return append(dst, `}}`...)
+}
+
+// shapeKey writes a partition key as deletions show it.
+func (c *container) shapeKey(canonical string, shape DeletionShape) string {
+	if shape == DeletionArray {
+		return canonical
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal([]byte(canonical), &values); err != nil { // it is canonical
+		panic(err)
+	}
+	out := []byte{'{'}
+	for i, value := range values {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, quote(strings.Join(c.key.Paths[i], "/"))...), ':'), value...)
+	}
+	return string(append(out, '}'))
+}
+
+// appendWrapped appends a newest version in the envelope of all versions, which the header asks for.
+func (v *version) appendWrapped(dst []byte, c *container) []byte {
+	dst = v.appendSpliced(append(dst, `{"current":`...), c, v.lsn)
+	dst = append(dst, `,"metadata":{"lsn":`...)
+	dst = strconv.AppendInt(dst, v.lsn, 10)
+	dst = append(dst, `,"crts":`...)
+	dst = strconv.AppendInt(dst, v.ts, 10)
+	return append(dst, `}}`...)
+}
+
+// checkPolicy refuses what an account with continuous backup refuses in the definition of a new container.
+func (s *Server) checkPolicy(body []byte) *Error {
+	var defined struct {
+		Policy struct {
+			Retention any `json:"retentionDuration"`
+		} `json:"changeFeedPolicy"`
+	}
+	if err := json.Unmarshal(body, &defined); err != nil {
+		return badRequest("The changeFeedPolicy is invalid: %v.", err)
+	}
+	if s.options.Retention > 0 && defined.Policy.Retention != nil {
+		return badRequest("The retention duration in the Change Feed policy should not be set when continuous backup mode is enabled for the database account. Change Feed retention is set by the backup retention.")
+	}
+	return nil
+}
+
+// HoldEvents keeps what happens from now on out of a range's feed of all versions, as events that arrive late do, until
+// ReleaseEvents. The range goes on to report its newest LSN.
+func (s *Server) HoldEvents(r Range) (RangeState, error) {
+	return s.control("hold events of", r, 0, func(_ *container, p *partition) error {
+		p.events.held = p.newest
+		return nil
+	})
+}
+
+// ReleaseEvents shows what HoldEvents kept out.
+func (s *Server) ReleaseEvents(r Range) (RangeState, error) {
+	return s.control("release events of", r, 0, func(_ *container, p *partition) error {
+		p.events.held = 0
+		return nil
+	})
+}

@@ -1,0 +1,143 @@
+// What the service's JavaScript client has to get from the emulator: items, queries, batches, bulk, stored procedures as
+// documents, and the change feed in both modes, by ranges of effective partition keys, across a split, resumed.
+const assert = require("node:assert");
+const { CosmosClient, ChangeFeedStartFrom, ChangeFeedMode, StatusCodes } = require("@azure/cosmos");
+
+const endpoint = process.env.COSMOS_ENDPOINT, key = process.env.COSMOS_KEY;
+const client = new CosmosClient({ endpoint, key });
+let checks = 0;
+
+function check(name, got, want) {
+  assert.deepStrictEqual(got, want, `${name}: got ${JSON.stringify(got)} want ${JSON.stringify(want)}`);
+  checks++;
+}
+
+async function admin(verb, body) {
+  const answer = await fetch(endpoint + "_admin/" + verb, {
+    method: "POST", headers: { "x-ms-cosmosfake-key": key }, body: JSON.stringify({ database: "shop", ...body }),
+  });
+  assert.strictEqual(answer.status, 200, await answer.clone().text());
+  return answer.json();
+}
+
+// feed reads until every range said once that it has nothing new.
+async function feed(container, options) {
+  const iterator = container.items.getChangeFeedIterator(options);
+  const items = [];
+  let token, quiet = 0;
+  while (iterator.hasMoreResults && quiet < 3) {
+    const page = await iterator.readNext();
+    if (page.statusCode === StatusCodes.NotModified) quiet++;
+    else { quiet = 0; items.push(...page.result); }
+    token = page.continuationToken;
+  }
+  return { items, token };
+}
+
+const ids = (items) => items.map((i) => Number(i.id)).sort((a, b) => a - b);
+const upTo = (n) => [...Array(n).keys()];
+
+async function everyday(database) {
+  const { container } = await database.containers.create({ id: "everyday", partitionKey: { paths: ["/pk"] } });
+  const { resource: made, etag } = await container.items.create({ id: "1", pk: "a", n: 1 });
+  check("create", made.n, 1);
+  await assert.rejects(container.items.create({ id: "1", pk: "a" }), { code: 409 });
+  await assert.rejects(container.item("1", "a").replace({ id: "1", pk: "a" }, { accessCondition: { type: "IfMatch", condition: '"other"' } }), { code: 412 });
+  const replaced = await container.item("1", "a").replace({ id: "1", pk: "a", n: 2 }, { accessCondition: { type: "IfMatch", condition: etag } });
+  check("replace", replaced.resource.n, 2);
+  const patched = await container.item("1", "a").patch([{ op: "incr", path: "/n", value: 3 }]);
+  check("patch", patched.resource.n, 5);
+  check("read", (await container.item("1", "a").read()).resource.n, 5);
+  check("no such item", (await container.item("2", "a").read()).statusCode, 404);
+
+  const batch = await container.items.batch([
+    { operationType: "Create", resourceBody: { id: "2", pk: "a" } },
+    { operationType: "Delete", id: "1" },
+  ], "a");
+  check("batch", batch.result.map((r) => r.statusCode), [201, 204]);
+  const bulk = await container.items.executeBulkOperations(upTo(50).map((i) => (
+    { operationType: "Create", partitionKey: `k${i}`, resourceBody: { id: String(i), pk: `k${i}`, n: i } })));
+  check("bulk", bulk.every((r) => r.response && r.response.statusCode === 201), true);
+  const query = { query: "SELECT * FROM c WHERE c.n >= @n", parameters: [{ name: "@n", value: 40 }] };
+  check("query", ids((await container.items.query(query).fetchAll()).resources), upTo(50).slice(40));
+  check("query of a key", ids((await container.items.query("SELECT * FROM c", { partitionKey: "k7" }).fetchAll()).resources), [7]);
+  check("ordered query", (await container.items.query("SELECT VALUE c.n FROM c WHERE c.n < 3 ORDER BY c.n DESC").fetchAll()).resources, [2, 1, 0]);
+
+  const { resource: procedure } = await container.scripts.storedProcedures.create({ id: "p", body: "function () {}" });
+  check("stored procedure", (await container.scripts.storedProcedure("p").read()).resource.body, procedure.body);
+  await container.scripts.storedProcedure("p").delete();
+  check("stored procedures", (await container.scripts.storedProcedures.readAll().fetchAll()).resources, []);
+}
+
+async function latestVersion(database) {
+  for (const version of [1, 2]) {
+    const id = `latest${version}`;
+    const { container } = await database.containers.create({ id, partitionKey: { paths: ["/pk"], version } });
+    for (const i of upTo(60)) await container.items.create({ id: String(i), pk: `k${i}` });
+    const from = ChangeFeedStartFrom;
+    const first = await feed(container, { changeFeedStartFrom: from.Beginning(), maxItemCount: 7 });
+    check("from the beginning", ids(first.items), upTo(60));
+    check("from a time", (await feed(container, { changeFeedStartFrom: from.Time(new Date(Date.now() - 3600e3)) })).items.length, 60);
+    check("from a time to come", (await feed(container, { changeFeedStartFrom: from.Time(new Date(Date.now() + 3600e3)) })).items, []);
+    check("of a key", ids((await feed(container, { changeFeedStartFrom: from.Beginning("k7") })).items), [7]);
+    const now = await feed(container, { changeFeedStartFrom: from.Now() });
+    check("from now", now.items, []);
+    const [whole] = await container.getFeedRanges();
+
+    // A reader is in the middle when the range splits.
+    const iterator = container.items.getChangeFeedIterator({ changeFeedStartFrom: from.Beginning(), maxItemCount: 10 });
+    let reader = (await iterator.readNext()).result;
+    check("a page", reader.length, 10);
+    await admin("split", { container: id, range: "0" });
+    for (let quiet = 0; quiet < 4;) {
+      const page = await iterator.readNext();
+      if (page.statusCode === StatusCodes.NotModified) quiet++;
+      else { quiet = 0; reader = reader.concat(page.result); }
+    }
+    check("across a split", ids(reader), upTo(60));
+
+    for (const i of upTo(80).slice(60)) await container.items.create({ id: String(i), pk: `k${i}` });
+    check("resumed", ids((await feed(container, { changeFeedStartFrom: from.Continuation(first.token) })).items), upTo(80).slice(60));
+    check("from now, resumed", ids((await feed(container, { changeFeedStartFrom: from.Continuation(now.token) })).items), upTo(80).slice(60));
+    check("a range from before the split", ids((await feed(container, { changeFeedStartFrom: from.Beginning(whole) })).items), upTo(80));
+    const fresh = new CosmosClient({ endpoint, key }).database("shop").container(id);
+    const ranges = await fresh.getFeedRanges();
+    const parts = await Promise.all(ranges.map((r) => feed(fresh, { changeFeedStartFrom: from.Beginning(r) })));
+    check("children", [ranges.length, ids(parts.flatMap((p) => p.items))], [2, upTo(80)]);
+
+    // Half of a physical range, by effective partition key.
+    const { minInclusive, maxExclusive } = ranges[0];
+    const middle = version === 1 ? "05C1C7" : "0C00";
+    assert(minInclusive < middle && middle < maxExclusive, `${middle} is not within ${minInclusive} and ${maxExclusive}`);
+    const FeedRange = ranges[0].constructor; // which has no name outside
+    const halves = [new FeedRange(minInclusive, middle), new FeedRange(middle, maxExclusive)];
+    const read = await Promise.all(halves.map((r) => feed(fresh, { changeFeedStartFrom: from.Beginning(r) })));
+    check("halves of a range", ids(read.flatMap((p) => p.items)), ids(parts[0].items));
+    check("neither half is all", read.some((p) => p.items.length === parts[0].items.length), false);
+  }
+}
+
+async function allVersions(database) {
+  const { container } = await database.containers.create({ id: "versions", partitionKey: { paths: ["/pk"], version: 2 } });
+  const options = { changeFeedMode: ChangeFeedMode.AllVersionsAndDeletes };
+  const start = await feed(container, { ...options, changeFeedStartFrom: ChangeFeedStartFrom.Now() });
+  for (const i of upTo(10)) await container.items.create({ id: String(i), pk: `k${i}` });
+  await container.items.upsert({ id: "3", pk: "k3", n: 2 });
+  const first = await feed(container, { ...options, changeFeedStartFrom: ChangeFeedStartFrom.Continuation(start.token) });
+  check("operations", first.items.map((i) => i.metadata.operationType), [...Array(10).fill("create"), "replace"]);
+  check("the replaced one", [first.items[10].current.n, first.items[10].metadata.previousImageLSN], [2, first.items[3].metadata.lsn]);
+  await admin("split", { container: "versions", range: "0" });
+  for (const i of upTo(10)) await container.item(String(i), `k${i}`).delete();
+  const second = await feed(container, { ...options, changeFeedStartFrom: ChangeFeedStartFrom.Continuation(first.token) });
+  check("deletions across a split", second.items.map((i) => i.metadata.id).sort(), upTo(10).map(String));
+  check("whose keys", second.items.every((i) => i.metadata.partitionKey.pk === `k${i.metadata.id}`), true);
+  await assert.rejects(feed(container, { ...options, changeFeedStartFrom: ChangeFeedStartFrom.Beginning() }));
+}
+
+(async () => {
+  const { database } = await client.databases.create({ id: "shop" });
+  await everyday(database);
+  await latestVersion(database);
+  await allVersions(database);
+  console.log("passed", checks);
+})().catch((e) => { console.error(e); process.exit(1); });
