@@ -59,7 +59,7 @@ func (w *world) ends(r *running) (err error) {
 	case err = <-r.done:
 		r.done <- err
 	case <-time.After(patience):
-		w.t.Errorf("after %v it still runs", patience)
+		w.t.Fatalf("after %v it still runs", patience)
 	}
 	return err
 }
