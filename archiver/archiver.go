@@ -313,6 +313,7 @@ func (a *Archiver) poll(ctx context.Context) kgo.Fetches {
 
 // take puts what was fetched into the buffer.
 func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
+	a.noteIdentity(fetched)
 	var failed error
 	fetched.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := a.byName[f.Topic]
@@ -342,11 +343,6 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
 	for _, record := range records {
-		if p.phase == reading && p.witness != nil {
-			if err := a.hear(ctx, t, p, record); err != nil {
-				return err
-			}
-		}
 		switch {
 		case p.phase != reading:
 			return nil

@@ -32,9 +32,9 @@ const (
 // Cleared is what Clear did.
 type Cleared struct {
 	Topic     string        `json:"topic"`
-	Partition int32         `json:"partition"`
-	Halt      *schemas.Halt `json:"halt"`          // the one that was removed; nil: nothing was halted
-	Gap       *schemas.Gap  `json:"gap,omitempty"` // the offsets that were given up
+	Partition *int32        `json:"partition,omitempty"` // absent: the topic as a whole
+	Halt      *schemas.Halt `json:"halt"`                // the one that was removed; nil: nothing was halted
+	Gap       *schemas.Gap  `json:"gap,omitempty"`       // the offsets that were given up
 }
 
 // UsageError is a request that cannot be granted as it was made.
@@ -48,7 +48,7 @@ func (e *UsageError) ExitCode() int { return 2 }
 // Clear removes the halt of a topic partition. With AcceptGap it first writes the gap row and moves the table past the
 // gap, in one commit; it may be called again after a crash at any step (INV-7, INV-10), so what is not halted is no error.
 func Clear(ctx context.Context, o Options, topic string, partition int32, answer Answer) (Cleared, error) {
-	done := Cleared{Topic: topic, Partition: partition}
+	done := Cleared{Topic: topic, Partition: &partition}
 	unit := unitOf(topic, partition)
 	if err := checkTopic(o.Config, topic); err != nil {
 		return done, fmt.Errorf("clear %s: %w", unit, err)
@@ -57,7 +57,13 @@ func Clear(ctx context.Context, o Options, topic string, partition int32, answer
 	if err != nil {
 		return done, fmt.Errorf("clear %s: %w", unit, err)
 	}
-	if halt == nil {
+	whole, err := archive.ReadTopicHalt(ctx, o.Archive, topic)
+	switch {
+	case err != nil:
+		return done, fmt.Errorf("clear %s: %w", unit, err)
+	case whole != nil && (halt == nil || answer == AcceptGap):
+		return done, &UsageError{fmt.Sprintf("clear %s: its whole topic is halted, which is cleared first, and without --partition: %v", unit, whole)}
+	case halt == nil:
 		return done, checkPartition(ctx, o, topic, partition)
 	}
 	done.Halt = halt
@@ -75,6 +81,22 @@ func Clear(ctx context.Context, o Options, topic string, partition int32, answer
 	}
 	if err := archive.RemoveHalt(ctx, o.Archive, topic, partition); err != nil {
 		return done, fmt.Errorf("clear %s: %w", unit, err)
+	}
+	return done, nil
+}
+
+// ClearTopic removes the halt of a topic as a whole. Archivers compare the topic anew before they go on.
+func ClearTopic(ctx context.Context, o Options, topic string) (Cleared, error) {
+	done := Cleared{Topic: topic}
+	err := checkTopic(o.Config, topic)
+	if err == nil {
+		done.Halt, err = archive.ReadTopicHalt(ctx, o.Archive, topic)
+	}
+	if err == nil && done.Halt != nil {
+		err = archive.RemoveTopicHalt(ctx, o.Archive, topic)
+	}
+	if err != nil {
+		return done, fmt.Errorf("clear topic %s: %w", topic, err)
 	}
 	return done, nil
 }

@@ -23,6 +23,7 @@ func Program() service.Program {
 			{Line: "almanac-archiver status", About: "show how far the topic partitions are archived"},
 			{Line: "almanac-archiver status -o json", About: "the same, for a program"},
 			{Line: "almanac-archiver clear --topic cosmos.shop.orders --partition 3", About: "let a halted topic partition go on after its cause was mended"},
+			{Line: "almanac-archiver clear --topic cosmos.shop.orders", About: "the same for a topic that is halted as a whole"},
 			{Line: "almanac-archiver clear --topic cosmos.shop.orders --partition 3 --accept-gap", About: "give up offsets that are lost; a gap row keeps their numbers"},
 		},
 	}
@@ -30,7 +31,7 @@ func Program() service.Program {
 
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Archive until stopped. Two or more may run side by side."`
-	Clear clearCommand `cmd:"" help:"Remove the halt of a topic partition. Exit code 0 too when it is not halted."`
+	Clear clearCommand `cmd:"" help:"Remove the halt of a topic partition, or of a topic. Exit code 0 too when it is not halted."`
 
 	Check  checkCommand  `cmd:"" help:"Try everything that run needs: brokers, topics and their settings, permissions, storage, tables. Exit code 2: something must be mended; 1: something did not answer."`
 	Status statusCommand `cmd:"" help:"Show how far the topic partitions are archived, and what is halted."`
@@ -55,7 +56,7 @@ func (c *runCommand) Run(ctx context.Context, env *service.Env) error {
 
 type clearCommand struct {
 	Topic     string `required:"" help:"Name of the topic."`
-	Partition int32  `required:"" help:"Number of the partition."`
+	Partition *int32 `help:"Number of the partition. Without it, the halt of the topic as a whole is removed."`
 	AcceptGap bool   `help:"Give up the offsets that are missing: a gap row stands for them, and restore points after it are tainted."`
 }
 
@@ -65,25 +66,37 @@ func (c *clearCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		return err
 	}
-	answer := Mended
-	if c.AcceptGap {
-		answer = AcceptGap
-	}
-	cleared, err := Clear(ctx, options, c.Topic, c.Partition, answer)
+	cleared, err := c.clear(ctx, options)
 	if err != nil {
 		return err
 	}
+	unit := "topic " + cleared.Topic
+	if cleared.Partition != nil {
+		unit = unitOf(cleared.Topic, *cleared.Partition)
+	}
 	return env.Print(cleared, func(w io.Writer) error {
 		if cleared.Halt == nil {
-			_, err := fmt.Fprintf(w, "nothing is halted: topic partition %s/%d\n", cleared.Topic, cleared.Partition)
+			_, err := fmt.Fprintf(w, "nothing is halted: %s\n", unit)
 			return err
 		}
-		_, err := fmt.Fprintf(w, "cleared topic partition %s/%d: %s (%s)\n", cleared.Topic, cleared.Partition, cleared.Halt.Reason, cleared.Halt.Evidence)
+		_, err := fmt.Fprintf(w, "cleared %s: %s (%s)\n", unit, cleared.Halt.Reason, cleared.Halt.Evidence)
 		if err == nil && cleared.Gap != nil {
 			_, err = fmt.Fprintf(w, "gave up offsets %d to %d\n", cleared.Gap.From, cleared.Gap.To)
 		}
 		return err
 	})
+}
+
+func (c *clearCommand) clear(ctx context.Context, options Options) (Cleared, error) {
+	switch {
+	case c.Partition != nil && c.AcceptGap:
+		return Clear(ctx, options, c.Topic, *c.Partition, AcceptGap)
+	case c.Partition != nil:
+		return Clear(ctx, options, c.Topic, *c.Partition, Mended)
+	case c.AcceptGap:
+		return Cleared{}, &UsageError{"--accept-gap needs --partition: a gap is that of a partition"}
+	}
+	return ClearTopic(ctx, options, c.Topic)
 }
 
 func optionsOf(env *service.Env) (Options, error) {

@@ -17,8 +17,9 @@
 //     memory, at most one at a time.
 //   - INV-10. A record that cannot be decoded is a quarantined row. An offset that is missing halts its partition, be it
 //     below the start of the log or a hole between two records; an operator accepts it, and then it is a gap row. Records
-//     of other topics' uuids halt the partition as well, and so does a record at the last archived offset that is not the
-//     one that was archived: the topic was made anew. Halted partitions do not stop the others.
+//     of other topics' uuids halt the partition as well. Halted partitions do not stop the others. But a record at the last
+//     archived offset of any partition that is not the one that was archived halts the topic, for every archiver: it was
+//     made anew. No record is committed before the topic was compared after the record came.
 //
 // A hole between two records is told from a lost record by nobody: Almanac's producers use no transactions and its topics
 // are not compacted, so holes do not come from Almanac. A strangers' transaction that commits leaves no hole here, because

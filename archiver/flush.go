@@ -28,6 +28,9 @@ func (a *Archiver) flush(ctx context.Context, t *topic) error {
 		t.cadence.flushed()
 		return nil
 	}
+	if may, err := a.mayCommit(ctx, t); err != nil || !may {
+		return err
+	}
 	slices.SortFunc(spans, func(x, y span) int { return int(x.partition - y.partition) })
 	began := time.Now()
 	f := &flush{a: a, t: t, spans: spans}

@@ -19,27 +19,9 @@ import (
 // start looks up where the partitions that are starting go on, and lets the reader fetch them from there. The table
 // alone says where: never the group's offsets (offsets that were committed before the data, or rewound by a stale owner, lost others their records).
 func (a *Archiver) start(ctx context.Context, t *topic) error {
-	var waiting []*partition
-	for _, p := range t.partitions {
-		if p.phase != starting {
-			continue
-		}
-		var halt *schemas.Halt
-		err := a.retry(ctx, "read halt", func(ctx context.Context) (err error) {
-			halt, err = archive.ReadHalt(ctx, a.archive, t.name, p.number)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if halt != nil {
-			a.noteHalt(t, p, halt)
-			continue
-		}
-		waiting = append(waiting, p)
-	}
-	if len(waiting) == 0 {
-		return nil
+	waiting, err := a.waiting(ctx, t)
+	if err != nil || len(waiting) == 0 {
+		return err
 	}
 	if err := a.refresh(ctx, t); err != nil {
 		return err
@@ -56,48 +38,72 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 	if err != nil {
 		return err
 	}
-	witnesses, err := a.findWitnesses(ctx, t, waiting, logs)
-	if err != nil {
+	if verdict, err := a.compare(ctx, t, logs, t.toCompare(logs, waiting)); err != nil || verdict == otherTopic {
 		return err
 	}
+	t.identity.begun = true
 	for _, p := range waiting {
-		if err := a.startPartition(ctx, t, p, logs, witnesses[p.number]); err != nil {
+		if err := a.startPartition(ctx, t, p, logs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// waiting are the partitions that are to start and are not halted, nor their topic.
+func (a *Archiver) waiting(ctx context.Context, t *topic) (waiting []*partition, err error) {
+	for _, p := range t.partitions {
+		if p.phase == starting {
+			waiting = append(waiting, p)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil, nil
+	}
+	if halted, err := a.obey(ctx, t); err != nil || halted {
+		return nil, err
+	}
+	free := waiting[:0]
+	for _, p := range waiting {
+		var halt *schemas.Halt
+		err := a.retry(ctx, "read halt", func(ctx context.Context) (err error) {
+			halt, err = archive.ReadHalt(ctx, a.archive, t.name, p.number)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if halt != nil {
+			a.noteHalt(t, p, halt)
+			continue
+		}
+		free = append(free, p)
+	}
+	return free, nil
+}
+
 const (
 	reasonUUID = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced; " +
 		"put back the one that belongs to it, or archive under another topic name, then clear the halt"
 	reasonGap   = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
-	reasonAge   = "the topic ends before the archive does: it was made anew, or lost its end; archive it under another topic name, then clear the halt"
-	reasonOther = "the topic holds another record at the last archived offset than was archived there: it was made anew, or lost its end, and has grown since; " +
-		"archive it under another topic name, then clear the halt"
+	reasonAge   = "the topic ends before the archive does: it was made anew, or lost its end; " + remedy
+	reasonOther = "the topic holds another record than was archived from the same offset: it was made anew, or lost its end, and has grown since; " + remedy
+	remedy      = "archive it under another topic name; clear the halt only when the topic is back that was archived"
 )
 
 // startPartition compares the table with the log's bounds. `Start of the log ≤ next ≤ its end` is no gap: what lies
-// before may have aged away after it was archived. Where the last archived record is still in the log, reading begins with it,
-// and the witness says whether it is the one.
-func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]kafka.Log, witness *archive.Row) error {
+// before may have aged away after it was archived.
+func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, logs map[int32]kafka.Log) error {
 	log, ok := logs[p.number]
 	if !ok {
 		return fmt.Errorf("start %s: the brokers name no such partition", unitOf(t.name, p.number))
 	}
 	next := last(t.snapshot, t.uuid, p.number) + 1
-	p.next, p.first, p.witness = next, next, witness
-	switch {
-	case log.End < next:
-		return a.haltPartition(ctx, t, p, reasonAge, fmt.Sprintf("the table holds offsets up to %d, the topic ends at %d", next-1, log.End))
-	case log.Start > next:
+	p.next, p.first = next, next
+	if log.Start > next {
 		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.Start-1))
 	}
-	from := next
-	if witness != nil {
-		from = next - 1
-	}
-	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(from)}})
+	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(next)}})
 	p.phase, p.halt = reading, nil
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(0)
 	a.log.Info("reading topic partition", slog.String("topic", t.name), slog.Int("partition", int(p.number)), slog.Int64("offset", next))
@@ -123,7 +129,7 @@ func (a *Archiver) restart(t *topic, p *partition) {
 	if p.buffered() {
 		a.buffer.drop(func(g group, number int32) bool { return g.topic == t.index && number == p.number })
 	}
-	p.next, p.first, p.witness, p.phase = 0, 0, nil, starting
+	p.next, p.first, p.phase = 0, 0, starting
 }
 
 // fetchError takes what the reader says of a partition. Errors that end the program are returned.

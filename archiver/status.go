@@ -45,20 +45,22 @@ type Status struct {
 // TopicStatus is one topic and its table.
 type TopicStatus struct {
 	Topic      string            `json:"topic"`
-	UUID       string            `json:"uuid"`          // empty: nobody has begun it
-	Version    int64             `json:"table_version"` // -1: there is no table yet
+	UUID       string            `json:"uuid"`           // empty: nobody has begun it
+	Version    int64             `json:"table_version"`  // -1: there is no table yet
+	Halt       *schemas.Halt     `json:"halt,omitempty"` // of the topic as a whole
 	Partitions []PartitionStatus `json:"partitions"`
 }
 
 // PartitionStatus is one topic partition. Start, End and Lag are absent when the brokers did not tell.
 type PartitionStatus struct {
 	Partition int32         `json:"partition"`
-	State     string        `json:"state"`              // archived, pending, behind, gap, shorter, halted, unknown
+	State     string        `json:"state"`              // archived, pending, behind, gap, shorter, other, halted, unknown
 	Archived  *int64        `json:"archived,omitempty"` // the last archived offset; absent: none
 	Start     *int64        `json:"log_start,omitempty"`
 	End       *int64        `json:"log_end,omitempty"` // the offset behind the last record
 	Lag       *int64        `json:"lag,omitempty"`     // records that are not archived yet
-	Halt      *schemas.Halt `json:"halt,omitempty"`
+	Other     string        `json:"other,omitempty"`   // how the record at the last archived offset differs from what was archived there
+	Halt      *schemas.Halt `json:"halt,omitempty"`    // of the partition alone
 }
 
 // The states of a topic partition.
@@ -68,12 +70,13 @@ const (
 	stateBehind   = "behind"   // records wait for longer than commits are apart, see patience
 	stateGap      = "gap"      // the log begins after what would come next: records are lost
 	stateShorter  = "shorter"  // the log ends before the archive does: the topic was made anew
+	stateOther    = "other"    // the topic holds another record than was archived: it was made anew, and has grown since
 	stateHalted   = "halted"
 	stateUnknown  = "unknown" // the brokers did not tell
 )
 
-// ReadStatus reads tables, halts and the logs' bounds. When the brokers do not answer, the status stands without what
-// they would say, beside the error.
+// ReadStatus reads tables, halts, the logs' bounds, and what stands in them at the last archived offsets. When the brokers
+// do not answer, the status stands without what they would say, beside the error.
 func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 	client, failed := o.connect()
 	if failed == nil {
@@ -81,31 +84,42 @@ func ReadStatus(ctx context.Context, o Options) (*Status, error) {
 	}
 	status := &Status{Topics: []TopicStatus{}}
 	for _, topic := range o.Config.Topics() {
-		one, archived, err := readTable(ctx, o.Archive, topic.Name)
+		one, table, err := readTable(ctx, o.Archive, topic.Name)
 		if err != nil {
 			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
 		}
 		halts, err := readHalts(ctx, o.Archive, topic.Name)
+		if err == nil {
+			one.Halt, err = archive.ReadTopicHalt(ctx, o.Archive, topic.Name)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("topic %s: %w", topic.Name, err)
 		}
 		var logs map[int32]kafka.Log
 		var young map[int32]int64
+		var others map[int32]string
 		if failed == nil { // brokers that did not answer once are not asked for every topic
 			logs, young, failed = readLogs(ctx, client, topic.Name, time.Now().Add(-patience(o.Config.Archiver)))
+			if failed == nil && table != nil {
+				others, failed = table.compare(ctx, client, topic.Name, logs)
+			}
 		}
 		numbers := map[int32]bool{}
 		for number := range logs {
 			numbers[number] = true
 		}
-		for number := range archived {
+		for number := range table.archived() {
 			numbers[number] = true
 		}
 		for number := range halts {
 			numbers[number] = true
 		}
 		for _, number := range slices.Sorted(maps.Keys(numbers)) {
-			one.Partitions = append(one.Partitions, statusOf(number, archived, logs, young, halts[number]))
+			p := statusOf(number, table.archived(), logs, young, others[number])
+			if p.Halt = halts[number]; p.Halt != nil || one.Halt != nil {
+				p.State = stateHalted
+			}
+			one.Partitions = append(one.Partitions, p)
 		}
 		status.Topics = append(status.Topics, one)
 	}
@@ -129,7 +143,50 @@ func readLogs(ctx context.Context, client *kgo.Client, topic string, since time.
 	return logs, young, err
 }
 
-func readTable(ctx context.Context, root blob.Store, topic string) (TopicStatus, schemas.Offsets, error) {
+// openTable is a topic's table; nil when nobody has begun it.
+type openTable struct {
+	store    blob.Store
+	uuid     schemas.UUID
+	snapshot *delta.Snapshot
+}
+
+func (o *openTable) archived() schemas.Offsets {
+	if o == nil {
+		return nil
+	}
+	return archive.ArchivedOffsets(o.snapshot, o.uuid)
+}
+
+// compare tells of partitions how the record at the last archived offset differs from what the table holds of it.
+func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic string, logs map[int32]kafka.Log) (map[int32]string, error) {
+	var numbers []int32
+	for number, at := range o.archived() {
+		if log := logs[number]; log.Start <= at && at < log.End {
+			numbers = append(numbers, number)
+		}
+	}
+	rows, err := archive.LastRows(ctx, o.store, o.snapshot, o.uuid, numbers)
+	if err != nil {
+		return nil, fmt.Errorf("topic %s: %w", topic, err)
+	}
+	witnesses, offsets := map[int32]*witness{}, map[int32]int64{}
+	for number, row := range rows {
+		offsets[number] = o.archived()[number]
+		witnesses[number] = newWitness(offsets[number], row)
+	}
+	if len(offsets) == 0 {
+		return nil, nil
+	}
+	others, d := map[int32]string{}, &decoder{}
+	err = kafka.Peek(ctx, client, topic, offsets, func(record *kgo.Record) {
+		if difference := d.differs(record, witnesses[record.Partition]); difference != "" {
+			others[record.Partition] = difference
+		}
+	})
+	return others, err
+}
+
+func readTable(ctx context.Context, root blob.Store, topic string) (TopicStatus, *openTable, error) {
 	one := TopicStatus{Topic: topic, Version: -1, Partitions: []PartitionStatus{}}
 	identity, err := topicid.Read(ctx, root, topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
@@ -138,12 +195,13 @@ func readTable(ctx context.Context, root blob.Store, topic string) (TopicStatus,
 	if err != nil {
 		return one, nil, err
 	}
-	table, err := delta.Load(ctx, blob.Prefixed(root, schemas.ChangesPrefix(topic)), delta.Options{WithoutFiles: true})
+	store := blob.Prefixed(root, schemas.ChangesPrefix(topic))
+	table, err := delta.Load(ctx, store, delta.Options{WithoutFiles: true})
 	if err != nil {
 		return one, nil, err
 	}
 	one.UUID, one.Version = identity.UUID.String(), table.Version
-	return one, archive.ArchivedOffsets(table, identity.UUID), nil
+	return one, &openTable{store, identity.UUID, table}, nil
 }
 
 // readHalts reads the halts of a topic's partitions; those that are none of ours by name are not seen.
@@ -173,8 +231,8 @@ func readHalts(ctx context.Context, root blob.Store, topic string) (map[int32]*s
 	return halts, nil
 }
 
-func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, young map[int32]int64, halt *schemas.Halt) PartitionStatus {
-	p := PartitionStatus{Partition: number, State: stateUnknown, Halt: halt}
+func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, young map[int32]int64, other string) PartitionStatus {
+	p := PartitionStatus{Partition: number, State: stateUnknown, Other: other}
 	next := int64(0)
 	if last, ok := archived[number]; ok {
 		p.Archived, next = &last, last+1
@@ -187,6 +245,8 @@ func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, 
 			p.State = stateGap
 		case log.End < next:
 			p.State = stateShorter
+		case other != "":
+			p.State = stateOther
 		case lag > 0 && next < young[number]:
 			p.State = stateBehind
 		case lag > 0:
@@ -194,9 +254,6 @@ func statusOf(number int32, archived schemas.Offsets, logs map[int32]kafka.Log, 
 		default:
 			p.State = stateArchived
 		}
-	}
-	if halt != nil {
-		p.State = stateHalted
 	}
 	return p
 }
@@ -207,6 +264,9 @@ func (s *Status) write(w io.Writer) error {
 	for _, t := range s.Topics {
 		if t.UUID == "" {
 			notes = append(notes, fmt.Sprintf("%s: nothing is archived yet", t.Topic))
+		}
+		if t.Halt != nil {
+			notes = append(notes, fmt.Sprintf("%v\n  once it is mended: almanac-archiver clear --topic %s", t.Halt, t.Topic))
 		}
 		for _, p := range t.Partitions {
 			rows = append(rows, []string{
@@ -231,16 +291,18 @@ func (s *Status) write(w io.Writer) error {
 }
 
 func (p *PartitionStatus) note(topic string) string {
-	switch p.State {
-	case stateHalted:
+	switch {
+	case p.Halt != nil:
 		option := ""
 		if _, isGap := parseGap(p.Halt.Evidence); isGap {
 			option = " --accept-gap"
 		}
 		return fmt.Sprintf("%v\n  once it is mended: almanac-archiver clear --topic %s --partition %d%s", p.Halt, topic, p.Partition, option)
-	case stateGap:
+	case p.State == stateGap:
 		return fmt.Sprintf("%s begins at offset %s, and what comes before was never archived: the archiver halts there", unitOf(topic, p.Partition), offsetText(p.Start))
-	case stateShorter:
+	case p.State == stateOther:
+		return fmt.Sprintf("%s: the topic was made anew, or lost its end, and has grown since; the archiver halts there: %s", unitOf(topic, p.Partition), p.Other)
+	case p.State == stateShorter:
 		return fmt.Sprintf("%s ends before the archive does: it was made anew, or lost its end; the archiver halts there", unitOf(topic, p.Partition))
 	}
 	return ""

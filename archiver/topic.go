@@ -24,6 +24,7 @@ type topic struct {
 	snapshot   *delta.Snapshot
 	partitions map[int32]*partition
 	cadence    cadence
+	identity   identity
 }
 
 // phase is what this process does with a topic partition.
@@ -41,10 +42,9 @@ type partition struct {
 	number  int32
 	epoch   int64 // of its assignment
 	phase   phase
-	next    int64        // the offset that comes next
-	first   int64        // the first offset in the buffer; next when there is none
-	suspect int64        // the offset at which a hole was seen once, or -1
-	witness *archive.Row // of the last archived record, until the topic has shown what stands there; or nil
+	next    int64 // the offset that comes next
+	first   int64 // the first offset in the buffer; next when there is none
+	suspect int64 // the offset at which a hole was seen once, or -1
 	halt    *schemas.Halt
 }
 
@@ -64,7 +64,7 @@ func (t *topic) partition(number int32) *partition {
 func (a *Archiver) openTopic(ctx context.Context, index int, name string, partitions int32) (*topic, error) {
 	t := &topic{
 		index: index, name: name, store: blob.Prefixed(a.archive, schemas.ChangesPrefix(name)), partitions: map[int32]*partition{},
-		cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
+		identity: identity{witnesses: map[int32]*witness{}}, cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
 	}
 	err := a.try(ctx, "open topic", func(ctx context.Context) error {
 		identity, err := topicid.Identify(ctx, a.archive, name)
@@ -142,6 +142,39 @@ func (a *Archiver) haltPartition(ctx context.Context, t *topic, p *partition, re
 	return nil
 }
 
+// haltTopic stops all partitions of a topic, of every process, until an operator clears it: what was found says that it is
+// another topic, and of no partition can be told where its records came from. Nothing that is in the buffer is committed.
+func (a *Archiver) haltTopic(ctx context.Context, t *topic, reason, evidence string) error {
+	halt := &schemas.Halt{Unit: "topic " + t.name, Reason: reason, Evidence: evidence, Since: a.now().UTC().Truncate(time.Millisecond)}
+	err := a.retry(ctx, "write halt", func(ctx context.Context) error { return archive.WriteTopicHalt(ctx, a.archive, t.name, halt) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", halt.Unit, err)
+	}
+	_, err = a.obey(ctx, t)
+	return err
+}
+
+// obey stops the partitions of a topic that is halted, whoever halted it.
+func (a *Archiver) obey(ctx context.Context, t *topic) (halted bool, err error) {
+	var halt *schemas.Halt
+	err = a.retry(ctx, "read halt", func(ctx context.Context) (err error) {
+		halt, err = archive.ReadTopicHalt(ctx, a.archive, t.name)
+		return err
+	})
+	if err != nil || halt == nil {
+		return false, err
+	}
+	for _, p := range t.partitions {
+		if p.phase == idle {
+			continue
+		}
+		a.restart(t, p)
+		a.noteHalt(t, p, halt)
+	}
+	t.cadence.flushed()
+	return true, nil
+}
+
 // noteHalt says so once, however often the halt is found.
 func (a *Archiver) noteHalt(t *topic, p *partition, halt *schemas.Halt) {
 	known := p.halt
@@ -150,7 +183,7 @@ func (a *Archiver) noteHalt(t *topic, p *partition, halt *schemas.Halt) {
 		return
 	}
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(1)
-	a.log.Error("topic partition is halted; the others go on", slog.String("unit", halt.Unit), slog.String("reason", halt.Reason),
+	a.log.Error("topic partition is halted", slog.Int("partition", int(p.number)), slog.String("unit", halt.Unit), slog.String("reason", halt.Reason),
 		slog.String("evidence", halt.Evidence), slog.Time("since", halt.Since))
 }
 

@@ -3,9 +3,12 @@ package archiver
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,63 +20,225 @@ import (
 )
 
 // A topic that was deleted and made again has the name of the old one and, as its records come from the same producers,
-// its uuid. Once it is longer than the archive, only its records tell: so a partition is read from its last archived
-// record on, and what stands there must be what the table, the *witness*, holds of it (INV-10).
+// its uuid. Once it is longer than the archive, only its records tell. So what stands at the last archived offset of a
+// partition must be what the table, the *witness*, holds of it (INV-10). The verdict is the topic's: most partitions may have no
+// witness, because nothing of them was archived yet, or the record has aged away.
+//
+// Records are fetched before they are committed, so the comparison before a commit tells whether they came from the topic
+// that was archived, whatever happened while they were fetched. Where the brokers give topics ids, and fetch by them, one
+// comparison vouches for an id; Event Hubs has none, so there every commit begins with one.
 
-// findWitnesses looks up the last row of every partition whose last archived record is still in the log.
-func (a *Archiver) findWitnesses(ctx context.Context, t *topic, waiting []*partition, logs map[int32]kafka.Log) (witnesses map[int32]*archive.Row, err error) {
-	var numbers []int32
-	for _, p := range waiting {
-		if at, log := last(t.snapshot, t.uuid, p.number), logs[p.number]; at >= 0 && log.Start <= at && at < log.End {
-			numbers = append(numbers, p.number)
+// identity is what is known of which topic it is that is read.
+type identity struct {
+	begun     bool               // all partitions were compared once
+	witnesses map[int32]*witness // of archived offsets
+	fetched   topicID            // of the records that came last
+	proved    topicID            // of records that were fetched before a comparison
+	doubt     bool               // records came since the last comparison that no id vouches for
+}
+
+type topicID [16]byte
+
+// witness is what the table holds of an offset; row is nil when it holds none.
+type witness struct {
+	offset int64
+	row    *archive.Row
+	sum    [sha256.Size]byte // of a quarantined record, in place of the row's document
+}
+
+type verdict uint8
+
+const (
+	sameTopic  verdict = iota // as far as anything could be compared
+	otherTopic                // the topic is halted
+)
+
+// noteIdentity looks under which ids records came.
+func (a *Archiver) noteIdentity(fetched kgo.Fetches) {
+	for i := range fetched {
+		for _, from := range fetched[i].Topics {
+			t := a.byName[from.Topic]
+			hasRecords := func(p kgo.FetchPartition) bool { return len(p.Records) > 0 }
+			if t != nil && slices.ContainsFunc(from.Partitions, hasRecords) && (from.TopicID != t.identity.proved || from.TopicID == topicID{}) {
+				t.identity.fetched, t.identity.doubt = from.TopicID, true
+			}
 		}
 	}
-	if len(numbers) == 0 {
-		return nil, nil
+}
+
+// mayCommit tells whether what is buffered of the topic may be committed. When it may not, nothing is buffered any more.
+func (a *Archiver) mayCommit(ctx context.Context, t *topic) (bool, error) {
+	if halted, err := a.obey(ctx, t); err != nil || halted {
+		return false, err
 	}
-	err = a.retry(ctx, "find last rows", func(ctx context.Context) error {
-		witnesses, err = archive.LastRows(ctx, t.store, t.snapshot, t.uuid, numbers)
+	if !t.identity.doubt {
+		return true, nil
+	}
+	var logs map[int32]kafka.Log
+	err := a.retry(ctx, "list offsets", func(ctx context.Context) (err error) {
+		if _, err = kafka.Topic(ctx, a.member, t.name); err == nil { // one that is gone is an error that stays
+			logs, err = kafka.Logs(ctx, a.member, t.name)
+		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("topic %s: %w", t.name, err)
+		return false, fmt.Errorf("topic %s: %w", t.name, err)
 	}
-	for _, number := range numbers {
-		if witnesses[number] == nil {
-			a.log.Warn("the table has no row of the last archived offset any more; the topic is not compared with it", slog.String("unit", unitOf(t.name, number)))
+	var ours []int32
+	for _, p := range t.partitions {
+		if p.phase == reading {
+			ours = append(ours, p.number)
 		}
 	}
-	return witnesses, nil
+	found, err := a.compare(ctx, t, logs, ours)
+	if err == nil && found == sameTopic && t.identity.doubt { // none of ours could be compared
+		found, err = a.compare(ctx, t, logs, slices.Collect(maps.Keys(logs)))
+	}
+	return found == sameTopic, err
 }
 
-// hear compares the first record that came with the witness, and halts the partition when it is another one. No record at
-// the witness's offset says nothing: compaction may have removed it.
-func (a *Archiver) hear(ctx context.Context, t *topic, p *partition, record *kgo.Record) error {
-	witness := p.witness
-	p.witness = nil
-	if record.Offset != p.next-1 || a.decoder.matches(record, witness) {
+// toCompare are the partitions to compare before some are started.
+func (t *topic) toCompare(logs map[int32]kafka.Log, waiting []*partition) (numbers []int32) {
+	if !t.identity.begun {
+		return slices.Collect(maps.Keys(logs))
+	}
+	for _, p := range waiting {
+		numbers = append(numbers, p.number)
+	}
+	return numbers
+}
+
+// compare holds the topic against the table, in these partitions, and halts it when it is another one. logs are younger
+// than the table as it is known. No record at an archived offset says nothing: compaction may have removed it.
+func (a *Archiver) compare(ctx context.Context, t *topic, logs map[int32]kafka.Log, partitions []int32) (verdict, error) {
+	for number, at := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
+		if log, ok := logs[number]; ok && log.End <= at {
+			return otherTopic, a.haltTopic(ctx, t, reasonAge, fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic ends at %d", number, at, log.End))
+		}
+	}
+	if err := a.findWitnesses(ctx, t, logs, partitions); err != nil {
+		return sameTopic, err
+	}
+	offsets := map[int32]int64{}
+	for _, number := range partitions {
+		if w := t.identity.witnesses[number]; w != nil && w.row != nil && logs[number].Start <= w.offset {
+			offsets[number] = w.offset
+		}
+	}
+	if len(offsets) == 0 {
+		return sameTopic, nil
+	}
+	var evidence string
+	equal, d := false, &decoder{} // the other one may hold a row that waits for room
+	err := a.retry(ctx, "read archived records", func(ctx context.Context) error {
+		evidence, equal = "", false
+		return kafka.Peek(ctx, a.member, t.name, offsets, func(record *kgo.Record) {
+			if difference := d.differs(record, t.identity.witnesses[record.Partition]); difference != "" {
+				evidence = difference
+			} else {
+				equal = true
+			}
+		})
+	})
+	if err != nil {
+		return sameTopic, fmt.Errorf("topic %s: %w", t.name, err)
+	}
+	if evidence != "" {
+		return otherTopic, a.haltTopic(ctx, t, reasonOther, evidence)
+	}
+	if equal {
+		t.identity.proved, t.identity.doubt = t.identity.fetched, false
+	}
+	return sameTopic, nil
+}
+
+// findWitnesses looks up the last rows of partitions of which no witness is in the log any more.
+func (a *Archiver) findWitnesses(ctx context.Context, t *topic, logs map[int32]kafka.Log, partitions []int32) error {
+	var missing []int32
+	for _, number := range partitions {
+		at, log, have := last(t.snapshot, t.uuid, number), logs[number], t.identity.witnesses[number]
+		if at < 0 || at < log.Start || have != nil && (have.offset == at || have.row != nil && have.offset >= log.Start) {
+			continue
+		}
+		missing = append(missing, number)
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	return a.haltPartition(ctx, t, p, reasonOther,
-		fmt.Sprintf("offset %d: the table holds %s, the topic holds %s", record.Offset, describe(witness), a.decoder.describe(record)))
+	var rows map[int32]*archive.Row
+	err := a.retry(ctx, "find last rows", func(ctx context.Context) (err error) {
+		rows, err = archive.LastRows(ctx, t.store, t.snapshot, t.uuid, missing)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("topic %s: %w", t.name, err)
+	}
+	for _, number := range missing {
+		at := last(t.snapshot, t.uuid, number)
+		t.identity.witnesses[number] = newWitness(at, rows[number])
+		if rows[number] == nil {
+			a.log.Warn("somebody removed the row of the last archived offset from the table; the topic is not compared with it",
+				slog.String("unit", unitOf(t.name, number)), slog.Int64("offset", at))
+		}
+	}
+	return nil
+}
+
+// newWitness keeps of a row what matches asks for.
+func newWitness(offset int64, row *archive.Row) *witness {
+	w := &witness{offset: offset, row: row}
+	if row != nil {
+		var q schemas.Quarantine
+		if row.Op == schemas.OpQuarantined && json.Unmarshal(row.Document, &q) == nil {
+			values := [][]byte{q.Key, q.Value}
+			for _, h := range q.Headers {
+				values = append(values, h.Value)
+			}
+			w.sum = sumOf(values...)
+		}
+		row.Document = nil
+	}
+	return w
+}
+
+// sumOf tells lists of texts apart, but for a null and an empty one.
+func sumOf(texts ...[]byte) [sha256.Size]byte {
+	h := sha256.New()
+	for _, text := range texts {
+		_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(text)))) // a hash takes everything
+		_, _ = h.Write(text)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// differs says what tells the record from the witness of its offset; nothing when it is the same.
+func (d *decoder) differs(record *kgo.Record, w *witness) string {
+	if d.matches(record, w) {
+		return ""
+	}
+	return fmt.Sprintf("partition %d, offset %d: the table holds %s, the topic holds %s", record.Partition, record.Offset, describe(w.row), d.describe(record))
 }
 
 // matches tells whether the row was made of the record. It asks for no more than what rows of every version hold, so that
-// a record which this version decodes otherwise is still the same; and not for the document, which may lie behind a claim
-// check that is gone.
-func (d *decoder) matches(record *kgo.Record, row *archive.Row) bool {
+// a record which this version decodes otherwise is still the same, and one that it cannot decode at all; and not for the document,
+// which may lie behind a claim check that is gone.
+func (d *decoder) matches(record *kgo.Record, w *witness) bool {
+	row := w.row
 	switch row.Op {
 	case schemas.OpGap: // it had been there before it was given up, if a broker that restarted shows it again
 		return record.Timestamp.UnixMicro() <= row.PublishedAt
 	case schemas.OpQuarantined:
-		return record.Timestamp.UnixMicro() == row.PublishedAt && isQuarantined(record, row.Document)
+		return record.Timestamp.UnixMicro() == row.PublishedAt && sumOfRecord(record) == w.sum
 	}
-	if d.read(record) != nil {
+	if record.Timestamp.UnixMicro() != row.PublishedAt || !bytes.Equal(record.Key, row.PartitionKey) {
 		return false
 	}
+	if d.read(record) != nil {
+		return true
+	}
 	r := &d.row
-	return r.PublishedAt == row.PublishedAt && r.Op == row.Op && r.TS == row.TS && r.Generation == row.Generation && r.Order == row.Order &&
-		r.TTL == row.TTL && bytes.Equal(r.PartitionKey, row.PartitionKey) && bytes.Equal(r.ID, row.ID) && bytes.Equal(r.EPK, row.EPK) &&
+	return r.Op == row.Op && r.TS == row.TS && r.Generation == row.Generation && r.Order == row.Order &&
+		r.TTL == row.TTL && bytes.Equal(r.ID, row.ID) && bytes.Equal(r.EPK, row.EPK) &&
 		bytes.Equal(r.Incarnation, row.Incarnation) && bytes.Equal(r.RID, row.RID) && bytes.Equal(r.ETag, row.ETag)
 }
 
@@ -87,13 +252,13 @@ func (d *decoder) read(record *kgo.Record) error {
 	return nil
 }
 
-// isQuarantined tells whether the document of a quarantined row holds the record's bytes. Headers' names are no bytes there.
-func isQuarantined(record *kgo.Record, document []byte) bool {
-	var q schemas.Quarantine
-	return json.Unmarshal(document, &q) == nil && bytes.Equal(q.Key, record.Key) && bytes.Equal(q.Value, record.Value) &&
-		slices.EqualFunc(q.Headers, record.Headers, func(had schemas.QuarantineHeader, has kgo.RecordHeader) bool {
-			return bytes.Equal(had.Value, has.Value)
-		})
+// sumOfRecord is of a record what the document of a quarantined row holds. Headers' names are no bytes there.
+func sumOfRecord(record *kgo.Record) [sha256.Size]byte {
+	values := [][]byte{record.Key, record.Value}
+	for _, h := range record.Headers {
+		values = append(values, h.Value)
+	}
+	return sumOf(values...)
 }
 
 // describe names a row, or the record at its place, without what users wrote.

@@ -102,6 +102,13 @@ func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
 func (s *session) standstill(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
 	const slack = time.Minute // of clocks, and of a commit
 	why := t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)
+	topic, err := archive.ReadTopicHalt(ctx, s.store, s.container.Topic)
+	if err != nil {
+		return why, err
+	}
+	if topic != nil {
+		why = append(why, "the topic is halted: "+topic.Reason)
+	}
 	halts, err := archive.ListHalts(ctx, s.store, s.container.Topic)
 	for _, halt := range halts {
 		why = append(why, fmt.Sprintf("partition %d is halted: %s", halt.Partition, halt.Reason))

@@ -37,13 +37,16 @@ func LargeFile(day time.Time, id UUID) string {
 // ChangesPrefix is the root of the Delta table that holds every record of the topic.
 func ChangesPrefix(topic string) string { return topic + "/changes/" }
 
-// HaltPrefix is the folder of halted topic partitions; HaltFile is one of them.
+// HaltPrefix is the folder of a topic's halts: TopicHaltFile is that of all its partitions, HaltFile of one of them.
 func HaltPrefix(topic string) string { return topic + "/halts/" }
 
 // HaltFile is the halt of a topic partition.
 func HaltFile(topic string, partition int32) string {
 	return HaltPrefix(topic) + strconv.Itoa(int(partition)) + ".json"
 }
+
+// TopicHaltFile is the halt of a topic as a whole.
+func TopicHaltFile(topic string) string { return HaltPrefix(topic) + "topic.json" }
 
 // ContainerPrefix is the folder of one incarnation of a container: state/ and snapshots/.
 func ContainerPrefix(topic, container, incarnation string) string {

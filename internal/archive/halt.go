@@ -19,7 +19,15 @@ const smallLimit = 64 << 10 // bytes of a halt
 
 // ReadHalt reads the halt of a topic partition; nil when it is not halted.
 func ReadHalt(ctx context.Context, root blob.Store, topic string, partition int32) (*schemas.Halt, error) {
-	name := schemas.HaltFile(topic, partition)
+	return readHalt(ctx, root, schemas.HaltFile(topic, partition))
+}
+
+// ReadTopicHalt reads the halt of a topic as a whole, under which none of its partitions goes on; nil when there is none.
+func ReadTopicHalt(ctx context.Context, root blob.Store, topic string) (*schemas.Halt, error) {
+	return readHalt(ctx, root, schemas.TopicHaltFile(topic))
+}
+
+func readHalt(ctx context.Context, root blob.Store, name string) (*schemas.Halt, error) {
 	body, _, err := blob.ReadAll(ctx, root, name, smallLimit)
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, nil
@@ -69,11 +77,20 @@ func ListHalts(ctx context.Context, root blob.Store, topic string) ([]PartitionH
 
 // WriteHalt halts a topic partition. A halt that stands there already stays: the first reason is the cause (INV-10).
 func WriteHalt(ctx context.Context, root blob.Store, topic string, partition int32, halt *schemas.Halt) error {
+	return writeHalt(ctx, root, schemas.HaltFile(topic, partition), halt)
+}
+
+// WriteTopicHalt halts a topic as a whole, as WriteHalt does a partition.
+func WriteTopicHalt(ctx context.Context, root blob.Store, topic string, halt *schemas.Halt) error {
+	return writeHalt(ctx, root, schemas.TopicHaltFile(topic), halt)
+}
+
+func writeHalt(ctx context.Context, root blob.Store, name string, halt *schemas.Halt) error {
 	body, err := json.MarshalIndent(halt, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write halt: %w", err)
 	}
-	_, err = root.Put(ctx, schemas.HaltFile(topic, partition), bytes.NewReader(body), blob.IfAbsent())
+	_, err = root.Put(ctx, name, bytes.NewReader(body), blob.IfAbsent())
 	if err != nil && !errors.Is(err, blob.ErrCondition) {
 		return fmt.Errorf("write halt: %w", err)
 	}
@@ -82,7 +99,16 @@ func WriteHalt(ctx context.Context, root blob.Store, topic string, partition int
 
 // RemoveHalt lets a topic partition go on.
 func RemoveHalt(ctx context.Context, root blob.Store, topic string, partition int32) error {
-	if err := root.Delete(ctx, schemas.HaltFile(topic, partition)); err != nil {
+	return removeHalt(ctx, root, schemas.HaltFile(topic, partition))
+}
+
+// RemoveTopicHalt lets the partitions of a topic go on that are not halted themselves.
+func RemoveTopicHalt(ctx context.Context, root blob.Store, topic string) error {
+	return removeHalt(ctx, root, schemas.TopicHaltFile(topic))
+}
+
+func removeHalt(ctx context.Context, root blob.Store, name string) error {
+	if err := root.Delete(ctx, name); err != nil {
 		return fmt.Errorf("remove halt: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,10 +104,14 @@ func (g *growing) commit(actions delta.Actions) {
 // check finds the last rows, and answers how many files were opened for that.
 func (g *growing) check(partitions ...int32) (opened int) {
 	g.t.Helper()
+	var mu sync.Mutex
 	names := map[string]bool{}
 	watched := fault.NewHooked(g.store, func(_ context.Context, op fault.Op) fault.Fault {
 		if op.Kind == fault.Get && strings.HasPrefix(op.Name, "container=") {
+			mu.Lock()
 			names[op.Name] = true
+
+			mu.Unlock()
 		}
 		return fault.None
 	})
@@ -170,6 +175,60 @@ func TestLastRowsOfGaps(t *testing.T) {
 		t.Errorf("got %d files opened want the gap's and what was committed beside it", n)
 	}
 	g.check(0, 1)
+}
+
+// TestLastRowsAmongMany: the row is in the last of a thousand files of one commit, whose statistics let two partitions in
+// everywhere; or nowhere in them.
+func TestLastRowsAmongMany(t *testing.T) {
+	const files = 1000
+	for name, lost := range map[string]bool{"there": false, "gone": true} {
+		t.Run(name, func(t *testing.T) {
+			g := newGrowing(t)
+			g.next[1] = 10_000
+			began := g.now
+			actions := delta.Actions{}
+			for i := range files {
+				var rows []Row
+				for partition := range int32(2) {
+					row := Row{
+						PartitionKey: []byte("k"), ID: []byte("1"), Op: schemas.OpUpserted, Document: []byte(`{"n":1}`), EPK: []byte("00"),
+						Topic: []byte(g.topic.String()), TopicPartition: partition, Offset: g.next[partition], PublishedAt: 1,
+					}
+					rows = append(rows, row)
+					row.Document = nil
+					g.last[partition] = row
+					g.next[partition]++
+				}
+				if lost && i == files-1 {
+					rows = rows[:1] // of partition 0
+					delete(g.last, 1)
+				}
+				g.now = g.now.Add(20 * time.Millisecond)
+				actions.Adds = append(actions.Adds, g.upload(fmt.Sprintf("shop.c%04d", i), rows))
+			}
+			for partition := range int32(2) {
+				actions.Txns = append(actions.Txns, delta.Txn{AppID: schemas.TxnAppID(g.topic, partition), Version: g.next[partition] - 1, Updated: began})
+			}
+			g.commit(actions)
+			start := time.Now()
+			opened := g.check(0, 1)
+			t.Logf("%d files opened in %v", opened, time.Since(start))
+		})
+	}
+}
+
+// TestLastRowsWithoutTime: the last commits do not say when they were.
+func TestLastRowsWithoutTime(t *testing.T) {
+	g := newGrowing(t)
+	for range 200 {
+		g.flush(map[int32]int{0: 5, 1: 3})
+	}
+	g.commit(delta.Actions{Txns: []delta.Txn{
+		{AppID: schemas.TxnAppID(g.topic, 0), Version: g.next[0] - 1}, {AppID: schemas.TxnAppID(g.topic, 1), Version: g.next[1] - 1},
+	}})
+	if n := g.check(0, 1); n > 7 {
+		t.Errorf("got %d files opened want the newest", n)
+	}
 }
 
 // TestLastRowsElsewhere: the files of the last commits were compacted by others, without statistics, or their rows are gone.

@@ -180,6 +180,11 @@ func text(p archiver.PartitionStatus) string {
 // has no leader yet.
 func (s *scene) partitions() []archiver.PartitionStatus {
 	s.t.Helper()
+	return s.topic().Partitions
+}
+
+func (s *scene) topic() archiver.TopicStatus {
+	s.t.Helper()
 	var status archiver.Status
 	s.until("the archiver's status", func() (string, error) {
 		r, err := s.stack.Ask(s.ctx, &status, "archiver", "status")
@@ -191,29 +196,28 @@ func (s *scene) partitions() []archiver.PartitionStatus {
 	if len(status.Topics) != 1 || status.Topics[0].Topic != s.shop.TopicName() {
 		s.t.Fatalf("got status of %v want of %s", status.Topics, s.shop.TopicName())
 	}
-	return status.Topics[0].Partitions
+	return status.Topics[0]
 }
 
 // inState expects that of every partition.
 func (s *scene) inState(want string) {
 	s.t.Helper()
 	for _, p := range s.partitions() {
-		if p.State != want || (p.Halt != nil) != (want == "halted") {
+		if p.State != want || p.Halt != nil {
 			s.t.Errorf("partition %d: got state %s (%s) want %s", p.Partition, p.State, text(p), want)
 		}
 	}
 }
 
-// halted expects every partition to be halted for a reason, and status to tell people reason and remedy.
+// halted expects the topic to be halted as a whole for a reason, and status to tell people reason and remedy.
 func (s *scene) halted(reason string) {
 	s.t.Helper()
 	s.inState("halted")
 	said := s.says("archiver", "status")
-	for _, p := range s.partitions() {
-		clear := fmt.Sprintf("almanac-archiver clear --topic %s --partition %d\n", s.shop.TopicName(), p.Partition)
-		if p.Halt != nil && (!strings.Contains(p.Halt.Reason, reason) || !strings.Contains(said, p.Halt.Reason) || !strings.Contains(said, clear)) {
-			s.t.Errorf("got halt %v, and status says\n%s\nwant the reason %q, and what clears it", p.Halt, said, reason)
-		}
+	halt := s.topic().Halt
+	clear := fmt.Sprintf("almanac-archiver clear --topic %s\n", s.shop.TopicName())
+	if halt == nil || !strings.Contains(halt.Reason, reason) || !strings.Contains(said, halt.Reason) || !strings.Contains(said, clear) {
+		s.t.Errorf("got halt %v, and status says\n%s\nwant the reason %q, and what clears it", halt, said, reason)
 	}
 }
 

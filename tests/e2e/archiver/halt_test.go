@@ -323,7 +323,7 @@ func TestRecreatedTopicHalts(t *testing.T) {
 	if err := w.run(w.store).wait(); exitCode(err) != 3 {
 		t.Errorf("got %v want exit code 3", err)
 	}
-	if got := w.waitHalt(0).Reason; !strings.Contains(got, "made anew") {
+	if got := w.waitTopicHalt().Reason; !strings.Contains(got, "made anew") {
 		t.Errorf("got reason %q want one that says that the topic was made anew", got)
 	}
 	if after := w.rows(); !maps.EqualFunc(before, after, func(a, b []sentRecord) bool { return len(a) == len(b) }) {

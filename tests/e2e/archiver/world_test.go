@@ -334,6 +334,26 @@ func (w *world) waitHalt(partition int32) *schemas.Halt {
 	return halt
 }
 
+// waitTopicHalt waits for the halt of the topic as a whole.
+func (w *world) waitTopicHalt() *schemas.Halt {
+	w.t.Helper()
+	var halt *schemas.Halt
+	w.eventually("a halt of the topic", func() bool {
+		halt = w.topicHalt()
+		return halt != nil
+	})
+	return halt
+}
+
+func (w *world) topicHalt() *schemas.Halt {
+	w.t.Helper()
+	halt, err := archive.ReadTopicHalt(w.t.Context(), w.store, topicName)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return halt
+}
+
 // deleteRecords moves the start of a partition's log.
 func (w *world) deleteRecords(partition int32, to int64) {
 	w.t.Helper()

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/cosmos-almanac/almanac/archiver"
 	"github.com/cosmos-almanac/almanac/compactor"
 	"github.com/cosmos-almanac/almanac/internal/archive"
@@ -248,6 +250,34 @@ func TestStatusOfTopicsThatChanged(t *testing.T) {
 	if exit != 0 || !strings.Contains(stdout, "shorter") || !strings.Contains(stdout, "it was made anew, or lost its end") {
 		t.Errorf("got exit %d\n%swant that the topic is shorter than its archive", exit, stdout)
 	}
+	w.publishStrangers(3, 100)
+	exit, stdout, _ = w.run("archiver", "status")
+	if exit != 0 || strings.Contains(stdout, "behind") || !strings.Contains(stdout, "the topic was made anew, or lost its end, and has grown since") {
+		t.Errorf("got exit %d\n%swant that the topic is another one, although it is longer than its archive", exit, stdout)
+	}
+	root, err := dir.New(w.archive, dir.Options{})
+	w.must(err)
+	w.must(archive.WriteTopicHalt(t.Context(), root, topic, &schemas.Halt{Unit: "topic " + topic, Reason: "it is another one", Since: time.Now()}))
+	exit, stdout, _ = w.run("archiver", "status")
+	if clear := "almanac-archiver clear --topic " + topic + "\n"; exit != 0 || !strings.Contains(stdout, "it is another one") || !strings.Contains(stdout, clear) {
+		t.Errorf("got exit %d\n%swant the halt of the topic, and what clears it", exit, stdout)
+	}
+	for _, want := range []string{"cleared topic " + topic + ": it is another one", "nothing is halted: topic " + topic} {
+		if exit, stdout, stderr := w.run("archiver", "clear", "--topic", topic); exit != 0 || !strings.HasPrefix(stdout, want) {
+			t.Errorf("got exit %d\n%s%swant %s", exit, stdout, stderr, want)
+		}
+	}
+}
+
+// publishStrangers publishes so many records to each partition that are none of Almanac's.
+func (w *world) publishStrangers(partitions int32, each int) {
+	w.t.Helper()
+	for range each {
+		for partition := range partitions {
+			w.client.Produce(w.t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: []byte("stranger")}, nil)
+		}
+	}
+	w.must(w.client.Flush(w.t.Context()))
 }
 
 // haltRange writes a halt into the first checkpoint.

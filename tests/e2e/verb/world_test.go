@@ -56,6 +56,7 @@ type world struct {
 	cosmos   *cosmosfake.Server
 	account  *harness.Account
 	kafka    *kfake.Cluster
+	client   *kgo.Client
 	admin    *kadm.Client
 	settings map[string]string // of almanac.yaml, by path
 
@@ -123,11 +124,11 @@ func (w *world) openKafka(options []kfake.Opt) string {
 	w.t.Cleanup(w.kafka.Close)
 	trust := encryption.Clone()
 	trust.RootCAs, trust.Certificates = encryption.ClientCAs, nil
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.DialTLSConfig(trust),
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.DialTLSConfig(trust), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.SASL(scram.Auth{User: "root", Pass: "root"}.AsSha512Mechanism()))
 	w.must(err)
 	w.t.Cleanup(client.Close)
-	w.admin = kadm.NewClient(client)
+	w.client, w.admin = client, kadm.NewClient(client)
 	return authority.File
 }
 
