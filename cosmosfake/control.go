@@ -2,6 +2,7 @@ package cosmosfake
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -64,9 +65,15 @@ func (s *Server) failOverRange(c *container, p *partition, n int64) error {
 	return nil
 }
 
-// Bump takes n LSNs without a record, as internal writes of the service do.
+// maxLSN is more than any range of the service has, and small enough for doubles, which clients keep LSNs in.
+const maxLSN = 1 << 53
+
+// Bump takes n LSNs without a record, as internal writes of the service do. A range cannot go beyond LSN 2^53 by it.
 func (s *Server) Bump(r Range, n int64) (RangeState, error) {
 	return s.control("bump", r, n, func(c *container, p *partition) error {
+		if n > maxLSN-p.newest {
+			return fmt.Errorf("LSN %d plus %d is more than %d, the greatest", p.newest, n, int64(maxLSN))
+		}
 		if err := s.keep(&record{Act: &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}}); err != nil {
 			return err
 		}
@@ -112,15 +119,26 @@ func (s *Server) control(verb string, r Range, n int64, do func(*container, *par
 	}
 	p := c.rangeByID(r.ID)
 	if p == nil {
-		return RangeState{}, wrap(rangeGone(r.ID))
+		return RangeState{}, wrap(c.noRange(r.ID))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return RangeState{}, wrap(rangeGone(r.ID))
+		return RangeState{}, wrap(c.noRange(r.ID))
 	}
 	if err := do(c, p); err != nil {
 		return RangeState{}, wrap(err)
 	}
 	return p.state(), nil
+}
+
+// noRange is what clients are told of a range that is gone, and which ranges there are instead.
+func (c *container) noRange(id string) *Error {
+	e := rangeGone(id)
+	names := make([]string, 0, len(c.partitions()))
+	for _, p := range c.partitions() {
+		names = append(names, p.id)
+	}
+	e.Message += " There are " + strings.Join(names, ", ") + "."
+	return e
 }

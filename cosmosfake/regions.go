@@ -66,13 +66,25 @@ func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 
 // SetReplication makes the feeds of the region that takes no writes be n LSNs behind in every range. Point reads and
 // queries there see everything at once.
-func (s *Server) SetReplication(n int64) { s.behind.Store(max(n, 0)) }
+func (s *Server) SetReplication(n int64) error {
+	switch {
+	case n < 0:
+		return fmt.Errorf("set replication: %d LSNs behind, want 0 or more", n)
+	case s.second == nil:
+		return fmt.Errorf("set replication: the account has only %s", s.options.Region)
+	}
+	s.behind.Store(n)
+	return nil
+}
 
 // FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or as many as it remembers,
 // and has a higher configuration number.
 func (s *Server) FailOverRegion(n int64) error {
-	if s.second == nil {
+	switch {
+	case s.second == nil:
 		return fmt.Errorf("fail over region: the account has only %s", s.options.Region)
+	case n < 0:
+		return fmt.Errorf("fail over region: %d LSNs, want 0 or more", n)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,7 +67,9 @@ func TestSecondRegion(t *testing.T) {
 		t.Errorf("a write to the second region: got %d/%s, want 403/3", got.status, got.substatus())
 	}
 	feed := []string{"A-IM", "Incremental Feed", rangH, "0"}
-	s.SetReplication(2)
+	if err := s.SetReplication(2); err != nil {
+		t.Fatal(err)
+	}
 	if got := c.at(second, "GET", docs, "", feed...); ids(t, got) != "0@2 1@3" || got.newest(t) != 3 {
 		t.Errorf("the second region: got %q newest %d, want it two behind", ids(t, got), got.newest(t))
 	}

@@ -16,58 +16,6 @@ import (
 	"time"
 )
 
-// DefaultKey is the well-known key of Microsoft's own emulator. It protects nothing.
-const DefaultKey = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-
-// MaxRanges is the greatest number of physical ranges of one container.
-const MaxRanges = 1024
-
-// Options of a Server. The zero value listens on a free port of 127.0.0.1 with DefaultKey, gives containers one
-// physical range, and keeps no ledger.
-type Options struct {
-	// Addr is host:port to listen on. Default "127.0.0.1:0".
-	Addr string
-	// Key is the account's master key in base64. Default DefaultKey.
-	Key string
-	// Ranges is the number of physical ranges of a container that is created without the header
-	// "x-ms-cosmosfake-ranges". Default 1.
-	Ranges int
-	// ComputeAddr is host:port of the account's second gateway, which takes every id in a path as it was escaped; the
-	// first one, like the service's, cannot reach items whose ids end with blanks or hold some characters. Default none.
-	ComputeAddr string
-	// Region is the name of the account's region. Default DefaultRegion.
-	Region string
-	// SecondRegion is the name of another region, see SecondURL and FailOverRegion. Default none.
-	SecondRegion string
-	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
-	Consistency string
-	// Dir is a folder that everything is written to before it is acknowledged, and read from at start; it is made if it
-	// is not there. Default none: the account is forgotten.
-	Dir string
-	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
-	// server does not check how old a request's date is.
-	Clock func() time.Time
-	// Ledger receives one write per transaction, whole JSON lines. Default none.
-	Ledger io.Writer
-	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
-	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
-	Retention time.Duration
-	// Deletion is the shape of deletions in that feed.
-	Deletion DeletionShape
-	// Throughput in RU/s is what a container has that is created without an offer of its own. It is shared evenly by
-	// the physical ranges, and what is beyond it refused with 429. Default 0: there is no limit, and offers are only
-	// remembered.
-	Throughput float64
-	// SplitBytes is the size of a physical range, in bytes of live documents, from which on it is split by itself.
-	// Default 0: never.
-	SplitBytes int64
-	// PurgeEvery is how often documents whose time to live is over are removed for good; they are not seen from the
-	// moment on in which it is over. Default 0: by Purge only.
-	PurgeEvery time.Duration
-	// Hook is asked about every request, see SetHook. Default none.
-	Hook Hook
-}
-
 // Server is a running account. All methods may be called from any goroutine.
 type Server struct {
 	options  Options
@@ -100,37 +48,23 @@ type Server struct {
 
 // New starts a server. Close it when done.
 func New(options Options) (*Server, error) {
-	if options.Addr == "" {
-		options.Addr = "127.0.0.1:0"
-	}
-	if options.Key == "" {
-		options.Key = DefaultKey
-	}
-	if options.Region == "" {
-		options.Region = DefaultRegion
-	}
-	if options.Consistency == "" {
-		options.Consistency = DefaultConsistency
-	}
-	if options.Ranges == 0 {
-		options.Ranges = 1
-	}
-	if options.Ranges < 1 || options.Ranges > MaxRanges {
-		return nil, fmt.Errorf("start cosmosfake: Ranges is %d, want 1 to %d", options.Ranges, MaxRanges)
+	options = options.withDefaults()
+	if err := options.check(); err != nil {
+		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
 	key, err := base64.StdEncoding.DecodeString(options.Key)
 	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: decode Key as base64: %w", err)
+		return nil, fmt.Errorf("start cosmosfake: %w", wrong("Key", "is not base64: %w", err))
 	}
 	host, _, err := net.SplitHostPort(options.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: Addr: %w", err)
+		return nil, fmt.Errorf("start cosmosfake: %w", wrong("Addr", "%q is not host:port: %w", options.Addr, err))
 	}
 	ca, err := newAuthority(host)
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
-	listener, err := net.Listen("tcp", options.Addr)
+	listener, err := listen("Addr", options.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
@@ -140,13 +74,17 @@ func New(options Options) (*Server, error) {
 		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
 	if options.ComputeAddr != "" {
-		if s.compute, err = net.Listen("tcp", options.ComputeAddr); err != nil {
-			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
+		if s.compute, err = listen("ComputeAddr", options.ComputeAddr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), listener.Close())
 		}
 	}
 	if options.SecondRegion != "" {
-		if s.second, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
-			return nil, errors.Join(fmt.Errorf("start cosmosfake: SecondRegion: %w", err), s.closeListeners())
+		addr := options.SecondAddr
+		if addr == "" {
+			addr = net.JoinHostPort(host, "0")
+		}
+		if s.second, err = listen("SecondAddr", addr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
 		}
 	}
 	if options.Dir != "" {
