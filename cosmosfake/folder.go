@@ -26,22 +26,80 @@ const (
 	journalSuffix  = ".journal"
 )
 
-// openFolder makes a folder if it is not there. One server at a time has it.
+// lockName is the file that says whose the folder is.
+const lockName = "lock"
+
+var errLocked = errors.New("it is in use")
+
+// openFolder makes a folder if it is not there. One server at a time has it, of this process or of another.
 func openFolder(path string) (folder, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := prepareFolder(path); err != nil {
 		return folder{}, err
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := lockFile(filepath.Join(path, lockName))
+	if errors.Is(err, errLocked) {
+		holder := "another server of this process"
+		if pid := readPID(filepath.Join(path, lockName)); pid != os.Getpid() {
+			holder = "process " + strconv.Itoa(pid)
+		}
+		return folder{}, fmt.Errorf("folder %s is in use by %s: end that, or take another folder%s", path, holder, lockRemedy)
+	}
 	if err != nil {
 		return folder{}, err
-	}
-	if err := lockFile(lock); err != nil {
-		return folder{}, errors.Join(fmt.Errorf("%s is another server's, or cannot be locked: %w", path, err), lock.Close())
 	}
 	return folder{path: path, lock: lock}, nil
 }
 
-func (f folder) unlock() error { return f.lock.Close() }
+// prepareFolder makes a folder that is not there, and refuses one that holds other things and nothing of a server's: the
+// path may be a mistake.
+func prepareFolder(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name == lockName || strings.HasSuffix(name, journalSuffix) || strings.HasSuffix(name, snapshotSuffix) {
+			return nil
+		}
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 || info.IsDir() { // a ledger may have just been made in it
+			return fmt.Errorf("folder %s holds other things (%s): give a folder of its own, which is made if it is not there", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// writePID says who has a lock.
+func writePID(file *os.File) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+// readPID is 0 where nobody wrote it.
+func readPID(name string) int {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (f folder) unlock() error { return unlockFile(f.lock) }
 
 func (f folder) name(number int64, suffix string) string {
 	return filepath.Join(f.path, fmt.Sprintf("%010d%s", number, suffix))

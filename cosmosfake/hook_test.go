@@ -216,4 +216,3 @@ func TestRun(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -1,14 +1,12 @@
 package cosmosfake
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -138,7 +136,7 @@ func wrong(option, format string, args ...any) error {
 // listen says what to do when somebody else listens there.
 func listen(option, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if err != nil && (strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "Only one usage")) { // on Windows
 		return nil, wrong(option, "%s is in use, perhaps by another emulator: end that, or choose another port; port 0 takes any (%w)", addr, err)
 	}
 	if err != nil {
