@@ -2,6 +2,8 @@ package cosmosfake
 
 import (
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +14,8 @@ type path struct {
 	link  string   // the link that is signed
 	feed  bool     // the path ends with a type: all resources of that type
 	shape string   // the types along the path, such as "dbs/colls/docs"
+
+	segments []string // as they were sent
 }
 
 func parsePath(segments []string) path {
@@ -27,6 +31,7 @@ func parsePath(segments []string) path {
 			kinds = append(kinds, segment)
 		}
 	}
+	p.segments = segments
 	p.shape = strings.Join(kinds, "/")
 	p.feed = len(segments)%2 == 1
 	p.kind = kinds[len(kinds)-1]
@@ -59,6 +64,9 @@ func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Faul
 	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
 	p := s.byName(parsePath(segments))
 	if e == nil {
+		e = p.unknown()
+	}
+	if e == nil {
 		e = s.authorize(r, p)
 	}
 	if e == nil && fault.Status != 0 {
@@ -87,7 +95,7 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		return s.serveContainer(a, r, p)
 	case "offers":
 		return s.serveOffers(a, r, p)
-	case "dbs/colls/pkranges", "dbs/colls/docs", "dbs/colls/sprocs", "dbs/colls/udfs", "dbs/colls/triggers":
+	case "dbs/colls/pkranges", "dbs/colls/docs", "dbs/colls/sprocs", "dbs/colls/udfs", "dbs/colls/triggers", "dbs/colls/operations":
 		c, e := s.container(p.names[0], p.names[1])
 		if e != nil {
 			return ownerNotFound()
@@ -102,6 +110,8 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		a.set("x-ms-alt-content-path", c.path)
 		a.set("x-ms-content-path", c.rid)
 		switch {
+		case p.kind == "operations":
+			return s.deleteKey(a, r, c)
 		case p.kind == "pkranges":
 			return s.readRanges(a, r, p, c)
 		case p.kind != "docs":
@@ -113,6 +123,26 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		}
 	}
 	return notHere("resources of type " + p.shape)
+}
+
+// unknown refuses what this emulator leaves out before anybody asks who sent it: clients sign such requests each in its
+// own way. Below /docs and the like an id with a slash may stand, so there the signature decides.
+func (p path) unknown() *Error {
+	kinds := strings.Split(p.shape, "/")
+	switch {
+	case kinds[0] == "addresses":
+		return notHere("direct mode, which asks for /addresses; use gateway mode: " +
+			"Java gatewayMode(), .NET ConnectionMode = ConnectionMode.Gateway")
+	case !slices.Contains([]string{"", "dbs", "offers"}, kinds[0]),
+		kinds[0] == "offers" && len(kinds) > 1,
+		len(kinds) > 1 && kinds[1] != "colls",
+		len(kinds) > 2 && !slices.Contains([]string{"docs", "pkranges", "sprocs", "udfs", "triggers", "operations"}, kinds[2]),
+		len(kinds) > 3 && kinds[2] == "docs" && kinds[3] == "attachments":
+		return notHere("resources of the type " + strconv.Quote(p.kind) + ", as in the path /" + strings.Join(p.segments, "/"))
+	case len(kinds) > 2 && kinds[2] == "operations" && (p.feed || len(kinds) > 3 || p.names[2] != deletionOfKey):
+		return notHere("the operation in the path /" + strings.Join(p.segments, "/") + ", only " + deletionOfKey)
+	}
+	return nil
 }
 
 func methodNotAllowed(r *http.Request) *Error {
