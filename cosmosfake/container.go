@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -186,6 +187,9 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	if e != nil {
 		return reply{}, e
 	}
+	if e := checkIndexing(body); e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[databaseID]
@@ -232,6 +236,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	}
 	body, key, version, e := completeDefinition(body)
 	if e != nil {
+		return reply{}, e
+	}
+	if e := checkIndexing(body); e != nil {
 		return reply{}, e
 	}
 	s.mu.Lock()
@@ -285,6 +292,27 @@ func (s *Server) forgetContainer(d *database, c *container) {
 	s.drop(c)
 	delete(d.containers, c.id)
 	delete(s.offers, c.rid)
+}
+
+// checkIndexing refuses an indexing mode that the service does not have (the text is azure-cosmos-dotnet-v3's
+// RMResources.InvalidEnumValue). The rest of the policy is kept as it is.
+func checkIndexing(body []byte) *Error {
+	var sent struct {
+		Policy struct {
+			Mode *string `json:"indexingMode"`
+		} `json:"indexingPolicy"`
+	}
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return badRequest("The indexingPolicy is invalid: %v.", err)
+	}
+	if mode := sent.Policy.Mode; mode != nil {
+		switch strings.ToLower(*mode) {
+		case "consistent", "lazy", "none":
+		default:
+			return badRequest("Invalid value %s passed for enum IndexingMode: want consistent, lazy or none.", *mode)
+		}
+	}
+	return nil
 }
 
 // completeDefinition fills in what the service adds to a partition key definition; everything else stays as it

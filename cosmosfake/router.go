@@ -109,7 +109,10 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		// Clients keep session tokens by these.
 		a.set("x-ms-alt-content-path", c.path)
 		a.set("x-ms-content-path", c.rid)
+		e = checkHeaders(r, p)
 		switch {
+		case e != nil:
+			return e
 		case p.kind == "operations":
 			return s.deleteKey(a, r, c)
 		case p.kind == "pkranges":
@@ -143,6 +146,23 @@ func (p path) unknown() *Error {
 		return notHere("the operation in the path /" + strings.Join(p.segments, "/") + ", only " + deletionOfKey)
 	}
 	return nil
+}
+
+// checkHeaders refuses headers of requests for items that would otherwise be ignored, and change what is done.
+func checkHeaders(r *http.Request, p path) *Error {
+	if p.kind != "docs" {
+		return nil
+	}
+	for _, header := range []string{"x-ms-documentdb-pre-trigger-include", "x-ms-documentdb-post-trigger-include"} {
+		if name := r.Header.Get(header); name != "" {
+			return notHere("the execution of triggers; it keeps them as documents, and the header " + header + " names " + strconv.Quote(name))
+		}
+	}
+	if r.Method != http.MethodGet && !isQuery(r) {
+		return nil
+	}
+	_, e := readSession(r)
+	return e
 }
 
 func methodNotAllowed(r *http.Request) *Error {

@@ -6,28 +6,64 @@ import (
 	"strings"
 )
 
-// checkSession refuses a read that asks for a session newer than the range is, as after a failover that lost writes
-// (404 with substatus 1002, ReadSessionNotAvailable). Tokens are `range:config#lsn…`, or in the older form `range:lsn`;
-// several are joined by commas.
-func checkSession(r *http.Request, at position) *Error {
-	for token := range strings.SplitSeq(r.Header.Get("x-ms-session-token"), ",") {
-		id, rest, ok := strings.Cut(strings.TrimSpace(token), ":")
-		if !ok || id != at.rangeID {
+// sessionToken is what a client saw of a range: `range:config#lsn#region=lsn…`, or in the older form `range:lsn`.
+type sessionToken struct {
+	rangeID string
+	lsn     int64
+}
+
+func parseSession(text string) (sessionToken, bool) {
+	id, rest, ok := strings.Cut(text, ":")
+	parts := strings.Split(rest, "#")
+	number := parts[0]
+	for i, part := range parts[min(1, len(parts)):] {
+		if i == 0 {
+			ok = ok && isInteger(parts[0]) // the configuration number
+			number = part
 			continue
 		}
-		parts := strings.Split(rest, "#")
-		lsn := parts[0]
-		if len(parts) > 1 {
-			lsn = parts[1]
+		name, lsn, both := strings.Cut(part, "=")
+		ok = ok && both && isInteger(name) && isInteger(lsn)
+	}
+	lsn, err := strconv.ParseInt(number, 10, 64)
+	return sessionToken{id, lsn}, ok && err == nil && id != ""
+}
+
+func isInteger(text string) bool {
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err == nil
+}
+
+// readSession reads the session tokens of a request, several joined by commas (the text of the refusal is that of
+// azure-cosmos-dotnet-v3, RMResources.InvalidSessionToken).
+func readSession(r *http.Request) ([]sessionToken, *Error) {
+	text := r.Header.Get("x-ms-session-token")
+	if text == "" {
+		return nil, nil
+	}
+	var list []sessionToken
+	for one := range strings.SplitSeq(text, ",") {
+		token, ok := parseSession(strings.TrimSpace(one))
+		if !ok {
+			return nil, badRequest("The session token provided '%s' is invalid.", one)
 		}
-		n, err := strconv.ParseInt(lsn, 10, 64)
-		switch {
-		case err != nil:
-			return badRequest("The session token %q is invalid.", token)
-		case n > at.newest:
+		list = append(list, token)
+	}
+	return list, nil
+}
+
+// checkSession refuses a read that asks for a session newer than the range is, as after a failover that lost writes
+// (404 with substatus 1002, ReadSessionNotAvailable).
+func checkSession(r *http.Request, at position) *Error {
+	list, e := readSession(r)
+	if e != nil {
+		return e
+	}
+	for _, token := range list {
+		if token.rangeID == at.rangeID && token.lsn > at.newest {
 			return &Error{
 				Status: 404, Substatus: 1002, Code: "NotFound",
-				Message: "The read session is not available for the input session token " + token + ": the range is at " + at.session() + ".",
+				Message: "The read session is not available for the input session token " + r.Header.Get("x-ms-session-token") + ": the range is at " + at.session() + ".",
 			}
 		}
 	}

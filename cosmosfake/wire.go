@@ -2,10 +2,13 @@ package cosmosfake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,7 +30,36 @@ func (e *Error) Error() string {
 }
 
 func badRequest(format string, args ...any) *Error {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = plain(err)
+		}
+	}
 	return &Error{Status: 400, Code: "BadRequest", Message: fmt.Sprintf(format, args...)}
+}
+
+// plain says what is wrong with somebody's JSON without Go's types.
+func plain(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "a number"
+	switch wrong.Type.Kind() {
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Slice, reflect.Array:
+		want = "an array"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		want = "an object"
+	}
+	field := "the value"
+	if wrong.Field != "" {
+		field = "the property " + wrong.Field
+	}
+	return field + " is of the type " + wrong.Value + ", want " + want
 }
 
 // notHere refuses what this emulator leaves out, so that nobody takes silence for success.
