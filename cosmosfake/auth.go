@@ -52,9 +52,9 @@ func (s *Server) authorize(r *http.Request, p path) *Error {
 	if err != nil {
 		return &Error{Status: 401, Code: "Unauthorized", Message: "The x-ms-date header '" + date + "' is not in RFC 1123 form."}
 	}
-	if skew := s.clock.now().Sub(at); skew > maxSkew || skew < -maxSkew {
+	if skew := s.clock.outside().Sub(at); skew > maxSkew || skew < -maxSkew {
 		return &Error{Status: 403, Code: "Forbidden", Message: "The authorization token is not valid at the current time. " +
-			"Please create another token and retry (token start time: " + date + ", current time: " + s.date() + ")."}
+			"Please create another token and retry (token start time: " + date + ", current time: " + s.clock.outside().Format(http.TimeFormat) + ")."}
 	}
 	return nil
 }

@@ -151,6 +151,7 @@ func (s *Server) openJournal() error {
 		return fmt.Errorf("open data directory: %w", err)
 	}
 	last, err := s.replayAll(f)
+	s.clock.catchUp()
 	if err == nil {
 		s.journal = &journal{folder: f, number: last, least: foldAfter}
 		var size int64

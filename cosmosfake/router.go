@@ -51,16 +51,25 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveAdmin(w, r)
 		return
 	}
-	fault := s.fault(r)
-	if fault.Drop == DropAfter {
+	fault, e := s.meet(r)
+	switch {
+	case e != nil:
+		s.newAnswer(w).refuse(e)
+	case fault.Drop == DropAfter:
 		s.serveAccount(nowhere{make(http.Header)}, r, fault)
 		panic(http.ErrAbortHandler)
+	case fault.Tear != 0:
+		t := &torn{ResponseWriter: w, left: max(fault.Tear, 0)}
+		s.serveAccount(t, r, fault)
+		t.end()
+	default:
+		s.serveAccount(w, r, fault)
 	}
-	s.serveAccount(w, r, fault)
 }
 
 func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
 	a := s.newAnswer(w)
+	defer a.recover()
 	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
 	p := s.byName(parsePath(segments))
 	if e == nil {
@@ -69,8 +78,8 @@ func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Faul
 	if e == nil {
 		e = s.authorize(r, p)
 	}
-	if e == nil && fault.Status != 0 {
-		e = &Error{Status: fault.Status, Substatus: fault.Substatus, Code: http.StatusText(fault.Status), Message: fault.Message}
+	if e == nil {
+		e = fault.refusal()
 	}
 	if e == nil {
 		e = s.checkRegion(r, &fault)

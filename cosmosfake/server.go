@@ -33,6 +33,7 @@ type Server struct {
 	// journal is nil without a data directory.
 	journal *journal
 	hook    atomic.Pointer[Hook]
+	rules   rules
 	etags   atomic.Uint64
 	merged  atomic.Bool  // some ranges of the account, once
 	writer  atomic.Int32 // the region that takes writes
@@ -183,27 +184,4 @@ func (s *Server) Close() error {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}
 	return nil
-}
-
-// clock is the service's time, which never goes back.
-type clock struct {
-	source func() time.Time
-	last   atomic.Int64
-}
-
-func (c *clock) now() time.Time {
-	source := c.source
-	if source == nil {
-		source = time.Now
-	}
-	now := source().UnixNano()
-	for {
-		last := c.last.Load()
-		if now <= last {
-			return time.Unix(0, last).UTC()
-		}
-		if c.last.CompareAndSwap(last, now) {
-			return time.Unix(0, now).UTC()
-		}
-	}
 }

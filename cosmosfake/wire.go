@@ -57,9 +57,19 @@ func plain(err error) string {
 	}
 	field := "the value"
 	if wrong.Field != "" {
-		field = "the property " + wrong.Field
+		field = "the property " + strings.TrimPrefix(wrong.Field, "adminFault.")
 	}
 	return field + " is of the type " + wrong.Value + ", want " + want
+}
+
+// refusalOf is what a client is told of an error of the Go methods.
+func refusalOf(err error) *Error {
+	refusal := badRequest("%v", err)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		refusal.Status, refusal.Substatus, refusal.Code = e.Status, e.Substatus, e.Code
+		refusal.Message = strings.Replace(refusal.Message, e.Error(), e.Message, 1)
+	}
+	return refusal
 }
 
 // notHere refuses what this emulator leaves out, so that nobody takes silence for success.
@@ -92,6 +102,7 @@ type answer struct {
 	w        http.ResponseWriter
 	s        *Server
 	activity string
+	started  bool
 }
 
 func (s *Server) newAnswer(w http.ResponseWriter) *answer {
@@ -126,6 +137,7 @@ func (a *answer) start(status, length int) {
 	if length > 0 && a.w.Header().Get("Content-Type") == "" {
 		a.set("Content-Type", "application/json")
 	}
+	a.started = true
 	a.w.WriteHeader(status)
 }
 
@@ -156,6 +168,26 @@ func (a *answer) refuse(e *Error) {
 		panic(err)
 	}
 	a.send(e.Status, body)
+}
+
+// recover answers for a handler that panicked, unless it has begun to answer or wants the connection to end.
+func (a *answer) recover() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); a.started || ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	a.refuse(panicked("a handler", p))
+}
+
+// codeOf is the word for a status in the body of a refusal.
+func codeOf(status int) string {
+	if status == 449 {
+		return "RetryWith"
+	}
+	return strings.ReplaceAll(http.StatusText(status), " ", "")
 }
 
 // date is the service's time in the form of the Date header, cut to whole seconds.
