@@ -44,6 +44,8 @@ func TestRestoreThroughTrouble(t *testing.T) {
 		{Drop: cosmosfake.DropBefore},
 		{Status: 449},
 		{Status: 408},
+		{Tear: -1},
+		{Tear: 25},
 	}
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, 1))
