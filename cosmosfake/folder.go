@@ -208,7 +208,7 @@ func (f folder) read(take func(line []byte) error) (int64, error) {
 	journals = slices.DeleteFunc(journals, func(n int64) bool { return n < from })
 	for i, n := range journals {
 		if n != from+int64(i) {
-			return 0, fmt.Errorf("%s: %w", f.name(from+int64(i), journalSuffix), fs.ErrNotExist)
+			return 0, damaged(f.name(from+int64(i), journalSuffix), fs.ErrNotExist)
 		}
 		end := mustBeWhole
 		if i == len(journals)-1 {
@@ -220,7 +220,7 @@ func (f folder) read(take func(line []byte) error) (int64, error) {
 	}
 	if len(journals) == 0 {
 		if len(snapshots) > 0 {
-			return 0, fmt.Errorf("%s: %w", f.name(from, journalSuffix), fs.ErrNotExist)
+			return 0, damaged(f.name(from, journalSuffix), fs.ErrNotExist)
 		}
 		return 0, nil
 	}
@@ -237,6 +237,19 @@ const (
 
 var errTorn = errors.New("its last line is torn")
 
+// damagedError says what to do about a folder that cannot be read.
+type damagedError struct {
+	where string
+	err   error
+}
+
+func (e *damagedError) Error() string {
+	return e.where + ": " + plain(e.err) + "; the folder is damaged: put it back from a copy, or move it away to begin with an empty account"
+}
+func (e *damagedError) Unwrap() error { return e.err }
+
+func damaged(where string, err error) error { return &damagedError{where, err} }
+
 func (f folder) readFile(name string, take func(line []byte) error, end ending) error {
 	file, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -252,12 +265,12 @@ func (f folder) readFile(name string, take func(line []byte) error, end ending) 
 		case errors.Is(err, io.EOF) && end == mayBeTorn:
 			return file.Truncate(whole)
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%s: %w", name, errTorn)
+			return damaged(name, errTorn)
 		case err == nil:
 			err = take(line)
 		}
 		if err != nil {
-			return fmt.Errorf("%s, line %d: %w", name, number, err)
+			return damaged(fmt.Sprintf("%s, line %d", name, number), err)
 		}
 		whole += int64(len(line))
 	}

@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -158,18 +159,18 @@ func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) 
 
 // writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
 func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id string) *Error {
-	pk, epk, e := readKey(r, c)
-	if e != nil {
-		return e
-	}
 	raw, e := readBody(r)
 	if e != nil {
 		return e
 	}
+	pk, epk, e := readKey(r, c)
+	if e != nil {
+		return mayBeQuery(e, raw)
+	}
 	var scan schemas.Document
 	doc, e := s.parseDocument(c, &scan, raw)
 	if e != nil {
-		return e
+		return mayBeQuery(e, raw)
 	}
 	if string(doc.pk) != pk {
 		return keyMismatch(pk, string(doc.pk))
@@ -179,6 +180,18 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 	}
 	op := operation{verb: v, doc: doc, key: doc.key, ifMatch: r.Header.Get("If-Match")}
 	return s.runOne(a, r, c, epk, &op)
+}
+
+// mayBeQuery says what is missing when the body of a creation that is refused looks like a query.
+func mayBeQuery(e *Error, body []byte) *Error {
+	var sent struct {
+		ID    any    `json:"id"`
+		Query string `json:"query"`
+	}
+	if json.Unmarshal(body, &sent) == nil && sent.ID == nil && sent.Query != "" {
+		e.Message += " (A query needs the headers x-ms-documentdb-isquery: True and Content-Type: application/query+json; without them its body is taken for an item.)"
+	}
+	return e
 }
 
 // runOne does one operation in a transaction of its own and answers.

@@ -148,7 +148,7 @@ func (s *Server) fold() (int64, error) {
 func (s *Server) openJournal() error {
 	f, err := openFolder(s.options.Dir)
 	if err != nil {
-		return fmt.Errorf("open data directory: %w", err)
+		return wrong("Dir", "cannot be used: %w", err)
 	}
 	last, err := s.replayAll(f)
 	s.clock.catchUp()
@@ -159,7 +159,7 @@ func (s *Server) openJournal() error {
 		s.journal.folded(size, nil)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("open data directory: %w", err), f.unlock())
+		return errors.Join(wrong("Dir", "cannot be read: %w", err), f.unlock())
 	}
 	return nil
 }

@@ -260,8 +260,8 @@ func TestFoldWhileWriting(t *testing.T) {
 		t.Errorf("got journal %d (%v), want many folds", s.journal.number, s.journal.failed)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 3 {
-		t.Errorf("got %v (%v), want a lock, a snapshot, a journal", files, err)
+	if err != nil || len(files) != 4 {
+		t.Errorf("got %v (%v), want a lock, an authority, a snapshot, a journal", files, err)
 	}
 	again := open(t, Options{Dir: killed(t, dir)})
 	if got, want := imageOf(t, again), imageOf(t, s); got != want {

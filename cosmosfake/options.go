@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math"
@@ -41,6 +42,11 @@ type Options struct {
 	// Dir is a folder that everything is written to before it is acknowledged, and read from at start; it is made if it
 	// is not there. Default none: the account is forgotten.
 	Dir string
+	// Hosts are further names and addresses that the server's certificate is for; it always is for localhost, 127.0.0.1,
+	// ::1 and Addr's host. An authority that is made at start signs it, and Dir keeps that.
+	Hosts []string
+	// TLS is the server's certificate, if it is not to be made: its chain, and its key. Default none.
+	TLS *tls.Certificate
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
@@ -142,5 +148,5 @@ func listen(option, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, wrong(option, "%s cannot be listened on: %w", addr, err)
 	}
-	return l, nil
+	return greeter{l}, nil
 }

@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -54,6 +55,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	fault, e := s.meet(r)
 	switch {
 	case e != nil:
+		drain(r)
 		s.newAnswer(w).refuse(e)
 	case fault.Drop == DropAfter:
 		s.serveAccount(nowhere{make(http.Header)}, r, fault)
@@ -88,9 +90,17 @@ func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Faul
 		e = s.route(a, r, p, fault)
 	}
 	if e != nil {
+		drain(r)
 		a.refuse(e)
 	}
 }
+
+// maxDrained is how much of a body is read only to be able to answer.
+const maxDrained = 64 << 20
+
+// drain reads what a client is still sending: most read no answer before they have sent all, and see a connection that
+// broke instead.
+func drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, maxDrained) }
 
 // route calls the handler of the path's shape. A handler answers or returns why not.
 func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {

@@ -61,16 +61,12 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", wrong("Addr", "%q is not host:port: %w", options.Addr, err))
 	}
-	ca, err := newAuthority(host)
-	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: %w", err)
-	}
 	listener, err := listen("Addr", options.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
 	s := &Server{
-		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
+		options: options, key: key, listener: listener, done: make(chan struct{}),
 		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
 		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
@@ -93,6 +89,14 @@ func New(options Options) (*Server, error) {
 			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
 		}
 	}
+	if options.TLS != nil {
+		s.ca, err = givenAuthority(*options.TLS)
+	} else {
+		s.ca, err = newAuthority(options.Dir, append([]string{host}, options.Hosts...))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners(), s.journal.close())
+	}
 	s.SetHook(options.Hook)
 	s.serve()
 	return s, nil
@@ -110,7 +114,7 @@ func (s *Server) serve() {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
 	s.client = &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: s.ca.serverName()},
 		MaxIdleConnsPerHost: 64,
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
@@ -155,7 +159,8 @@ func urlOf(listener net.Listener) string {
 // Key is the account's master key in base64.
 func (s *Server) Key() string { return s.options.Key }
 
-// CAPEM is the certificate of the authority that signed the server's certificate, made at start.
+// CAPEM is the certificate that clients must trust: of the authority that signed the server's certificate, which is made
+// at start and kept by a data directory, or the last of Options.TLS.
 func (s *Server) CAPEM() []byte { return append([]byte(nil), s.ca.pem...) }
 
 // Client trusts the server's certificate. All callers share it.
