@@ -62,6 +62,8 @@ async function everyday(database) {
   check("query", ids((await container.items.query(query).fetchAll()).resources), upTo(50).slice(40));
   check("query of a key", ids((await container.items.query("SELECT * FROM c", { partitionKey: "k7" }).fetchAll()).resources), [7]);
   check("ordered query", (await container.items.query("SELECT VALUE c.n FROM c WHERE c.n < 3 ORDER BY c.n DESC").fetchAll()).resources, [2, 1, 0]);
+  check("deletion of a key", (await container.deleteAllItemsForPartitionKey("k7")).statusCode, 200);
+  check("query of a deleted key", (await container.items.query("SELECT * FROM c", { partitionKey: "k7" }).fetchAll()).resources, []);
 
   const { resource: procedure } = await container.scripts.storedProcedures.create({ id: "p", body: "function () {}" });
   check("stored procedure", (await container.scripts.storedProcedure("p").read()).resource.body, procedure.body);
