@@ -23,7 +23,7 @@
 //     failover.
 //   - The journal is what a data directory keeps: a line for everything that was done; a snapshot takes the place of
 //     the lines before it.
-//   - A [Fault] is what a [Hook] does to one request.
+//   - A [Fault] is what a [Hook] or a [FaultRule] does to one request.
 //
 // Guarantees:
 //

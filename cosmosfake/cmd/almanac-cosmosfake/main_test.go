@@ -37,6 +37,25 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestFlagsAreDocumented: docs/emulator.md names every flag.
+func TestFlagsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/emulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help bytes.Buffer
+	if _, err := parse([]string{"-h"}, &help); !errors.Is(err, errSaid) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(help.String()) {
+		if rest, ok := strings.CutPrefix(line, "  -"); ok {
+			if name := "`-" + strings.Fields(rest)[0] + "`"; !strings.Contains(string(text), name) {
+				t.Errorf("%s is not there", name)
+			}
+		}
+	}
+}
+
 func TestFlags(t *testing.T) {
 	var out bytes.Buffer
 	o, err := parse(strings.Fields("-retention 7h -deletion array -host a -host b -second-region West -second-addr :0"), &out)
