@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -145,7 +146,11 @@ func (s *Server) meet(r *http.Request) (Fault, *Error) {
 func (s *Server) ask(r *http.Request) (f *Fault, e *Error) {
 	if h := s.hook.Load(); h != nil {
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p) // it wants the connection to end
+			}
+			if p != nil {
 				e = panicked("the hook", p)
 			}
 		}()

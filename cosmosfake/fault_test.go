@@ -91,6 +91,15 @@ func TestHookThatFails(t *testing.T) {
 	}
 }
 
+// TestHookThatAborts ends the connection as any handler of net/http does.
+func TestHookThatAborts(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{Hook: func(*http.Request) *cosmosfake.Fault { panic(http.ErrAbortHandler) }})
+	if res, err := s.Client().Do(rest{t, s}.request("GET", "/dbs", "")); err == nil {
+		_ = res.Body.Close()
+		t.Errorf("got %s, want a broken connection", res.Status)
+	}
+}
+
 func TestBadFaultRules(t *testing.T) {
 	s := startServer(t, cosmosfake.Options{})
 	refuse := cosmosfake.Fault{Status: 503}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 )
 
 // An account may have a second region, with an endpoint of its own. Its replicas follow those of the region that takes
@@ -37,11 +39,21 @@ func (s *Server) locations(r *http.Request) []location {
 	if s.second == nil {
 		return []location{{s.options.Region, comeBy(r)}}
 	}
-	both := []location{{s.options.Region, urlOf(s.listener)}, {s.options.SecondRegion, urlOf(s.second)}}
+	both := []location{{s.options.Region, beside(r, s.listener)}, {s.options.SecondRegion, beside(r, s.second)}}
+	both[regionOf(r)].Endpoint = comeBy(r)
 	if s.writer.Load() == 1 {
 		both[0], both[1] = both[1], both[0]
 	}
 	return both
+}
+
+// beside is the endpoint of a listener for a client: at the name or address by which it came.
+func beside(r *http.Request, l net.Listener) string {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil || strings.EqualFold(host, "localhost") {
+		return urlOf(l)
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) + "/"
 }
 
 // SecondURL is the endpoint of the second region; "" without one.

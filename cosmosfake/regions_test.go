@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,5 +127,30 @@ func TestRestoreContainer(t *testing.T) {
 	c.upsert(`[0]`, `{"id":"new","pk":0}`)
 	if err := s.RestoreContainer("shop", "none"); err == nil {
 		t.Error("a container that never was: got no error")
+	}
+}
+
+// TestEndpointsByName: whoever comes by a name is sent to both regions by that name.
+func TestEndpointsByName(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{Addr: "0.0.0.0:0", SecondRegion: "West US", Hosts: []string{"emulator.example"}})
+	port := func(address string) string { return address[strings.LastIndex(address, ":"):] }
+	for host, want := range map[string][2]string{
+		"emulator.example:4711":                              {"https://emulator.example:4711/", "https://emulator.example" + port(s.SecondURL())},
+		"localhost" + strings.TrimSuffix(port(s.URL()), "/"): {s.URL(), s.SecondURL()},
+	} {
+		r := rest{t, s}.request("GET", "/", "")
+		r.Host = host
+		got := rest{t, s}.send(r)
+		var account struct {
+			Regions []struct {
+				Endpoint string `json:"databaseAccountEndpoint"`
+			} `json:"readableLocations"`
+		}
+		if err := json.Unmarshal(got.body, &account); err != nil || len(account.Regions) != 2 {
+			t.Fatalf("%s: got %s, %v", host, got.body, err)
+		}
+		if first, second := account.Regions[0].Endpoint, account.Regions[1].Endpoint; first != want[0] || second != want[1] {
+			t.Errorf("%s: got %s and %s, want %s and %s", host, first, second, want[0], want[1])
+		}
 	}
 }
