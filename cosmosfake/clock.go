@@ -2,33 +2,8 @@ package cosmosfake
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 )
-
-// clock is the service's time, which never goes back.
-type clock struct {
-	source func() time.Time
-	ahead  atomic.Int64 // of the source
-	last   atomic.Int64
-}
-
-func (c *clock) now() time.Time {
-	source := c.source
-	if source == nil {
-		source = time.Now
-	}
-	now := source().UnixNano() + c.ahead.Load()
-	for {
-		last := c.last.Load()
-		if now <= last {
-			return time.Unix(0, last).UTC()
-		}
-		if c.last.CompareAndSwap(last, now) {
-			return time.Unix(0, now).UTC()
-		}
-	}
-}
 
 // outside is the time of everybody else: dates and tokens of requests are made by it.
 func (c *clock) outside() time.Time { return c.now().Add(-time.Duration(c.ahead.Load())) }

@@ -1,75 +1,12 @@
 package cosmosfake
 
 import (
-	"crypto/tls"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"slices"
 	"strings"
-	"time"
 )
-
-// DefaultKey is the well-known key of Microsoft's own emulator. It protects nothing.
-const DefaultKey = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-
-// MaxRanges is the greatest number of physical ranges of one container.
-const MaxRanges = 1024
-
-// Options of a Server. The zero value listens on a free port of 127.0.0.1 with DefaultKey, gives containers one
-// physical range, and keeps no ledger. New refuses values that make no sense.
-type Options struct {
-	// Addr is host:port to listen on. Default "127.0.0.1:0".
-	Addr string
-	// Key is the account's master key in base64. Default DefaultKey.
-	Key string
-	// Ranges is the number of physical ranges of a container that is created without the header
-	// "x-ms-cosmosfake-ranges". Default 1.
-	Ranges int
-	// ComputeAddr is host:port of the account's second gateway, which takes every id in a path as it was escaped; the
-	// first one, like the service's, cannot reach items whose ids end with blanks or hold some characters. Default none.
-	ComputeAddr string
-	// Region is the name of the account's region. Default DefaultRegion.
-	Region string
-	// SecondRegion is the name of another region, see SecondURL and FailOverRegion. Default none.
-	SecondRegion string
-	// SecondAddr is host:port that the second region listens on. Default a free port of Addr's host.
-	SecondAddr string
-	// Consistency is the account's default consistency level, which clients are told: Strong, BoundedStaleness, Session,
-	// ConsistentPrefix or Eventual. Default DefaultConsistency.
-	Consistency string
-	// Dir is a folder that everything is written to before it is acknowledged, and read from at start; it is made if it
-	// is not there. Default none: the account is forgotten.
-	Dir string
-	// Hosts are further names and addresses that the server's certificate is for; it always is for localhost, 127.0.0.1,
-	// ::1 and Addr's host. An authority that is made at start signs it, and Dir keeps that.
-	Hosts []string
-	// TLS is the server's certificate, if it is not to be made: its chain, and its key. Default none.
-	TLS *tls.Certificate
-	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
-	// server does not check how old a request's date is.
-	Clock func() time.Time
-	// Ledger receives one write per transaction, whole JSON lines. Default none.
-	Ledger io.Writer
-	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
-	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
-	Retention time.Duration
-	// Deletion is the shape of deletions in that feed.
-	Deletion DeletionShape
-	// Throughput in RU/s turns the limit on: what is beyond it is refused with 429. A container has what its own offer
-	// says, and this when it is created without one, whatever /offers shows for it (400, as in the service). It is shared
-	// evenly by the physical ranges. Default 0: there is no limit, and offers are only remembered.
-	Throughput float64
-	// SplitBytes is the size of a physical range, in bytes of live documents, from which on it is split by itself.
-	// Default 0: never.
-	SplitBytes int64
-	// PurgeEvery is how often documents whose time to live is over are removed for good; they are not seen from the
-	// moment on in which it is over. Default 0: by Purge only.
-	PurgeEvery time.Duration
-	// Hook is asked about every request, see SetHook. Default none.
-	Hook Hook
-}
 
 // levels are the service's consistency levels.
 func levels() []string {

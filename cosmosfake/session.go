@@ -52,20 +52,31 @@ func readSession(r *http.Request) ([]sessionToken, *Error) {
 	return list, nil
 }
 
-// checkSession refuses a read that asks for a session newer than the range is, as after a failover that lost writes
-// (404 with substatus 1002, ReadSessionNotAvailable).
-func checkSession(r *http.Request, at position) *Error {
+// sessionOf is the LSN of a range that a read's session has seen; 0 is none.
+func sessionOf(r *http.Request, rangeID string) (int64, *Error) {
 	list, e := readSession(r)
-	if e != nil {
-		return e
-	}
+	var seen int64
 	for _, token := range list {
-		if token.rangeID == at.rangeID && token.lsn > at.newest {
-			return &Error{
-				Status: 404, Substatus: 1002, Code: "NotFound",
-				Message: "The read session is not available for the input session token " + r.Header.Get("x-ms-session-token") + ": the range is at " + at.session() + ".",
-			}
+		if token.rangeID == rangeID {
+			seen = max(seen, token.lsn)
 		}
 	}
-	return nil
+	return seen, e
+}
+
+// checkSession refuses a read by a session that is ahead of the range.
+func checkSession(r *http.Request, at position) *Error {
+	seen, e := sessionOf(r, at.rangeID)
+	if e == nil && seen > at.newest {
+		e = sessionNotAvailable(r, at)
+	}
+	return e
+}
+
+// sessionNotAvailable refuses a read by a session that is ahead of the range, as after a failover that lost writes.
+func sessionNotAvailable(r *http.Request, at position) *Error {
+	return &Error{
+		Status: 404, Substatus: 1002, Code: "NotFound",
+		Message: "The read session is not available for the input session token " + r.Header.Get("x-ms-session-token") + ": the range is at " + at.session() + ".",
+	}
 }

@@ -130,7 +130,7 @@ func (a *answer) position(p position) {
 
 // start sends the header. The date is taken here, after the work is done, so that no `_ts` is later.
 func (a *answer) start(status, length int) {
-	a.set("Date", a.s.date())
+	a.set("Date", dateOf(a.s.clock.now()))
 	if length >= 0 {
 		a.set("Content-Length", strconv.Itoa(length))
 	}
@@ -190,8 +190,8 @@ func codeOf(status int) string {
 	return strings.ReplaceAll(http.StatusText(status), " ", "")
 }
 
-// date is the service's time in the form of the Date header, cut to whole seconds.
-func (s *Server) date() string { return s.clock.now().Format(http.TimeFormat) }
+// dateOf is a time in the form of the Date header, cut to whole seconds.
+func dateOf(t time.Time) string { return t.Format(http.TimeFormat) }
 
 func activityID() string {
 	a, b := rand.Uint64(), rand.Uint64()
