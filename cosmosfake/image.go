@@ -25,6 +25,7 @@ type record struct {
 	Event     *eventRecord     `json:"event,omitempty"`
 	Write     *writeRecord     `json:"write,omitempty"`
 	Act       *actRecord       `json:"act,omitempty"`
+	Ledger    string           `json:"ledger,omitempty"` // the lines of what was done
 }
 
 type accountRecord struct {

@@ -425,4 +425,9 @@ func sameButNumbers(a, b string) bool {
 
 type failing struct{ err error }
 
-func (f *failing) Write(b []byte) (int, error) { return len(b), f.err }
+func (f *failing) Write(b []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return len(b), nil
+}

@@ -17,6 +17,7 @@ type replay struct {
 	c        *container
 	p        *partition
 	versions []*version
+	ledger   string // the lines of the last record
 }
 
 var errOrder = errors.New("it stands before what it belongs to")
@@ -26,6 +27,9 @@ func (s *Server) replayAll(f folder) (int64, error) {
 	in := &replay{s: s, containers: make(map[string]*container)}
 	last, err := f.read(in.line)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.ledger.complete([]byte(in.ledger)); err != nil {
 		return 0, err
 	}
 	in.endRange()
@@ -50,6 +54,7 @@ func (in *replay) line(text []byte) error {
 		return err
 	}
 	s := in.s
+	in.ledger = r.Ledger
 	s.clock.last.Store(max(s.clock.last.Load(), r.Time))
 	switch { // the most frequent ones, which stand alone
 	case r.Item != nil:

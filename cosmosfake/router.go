@@ -42,11 +42,19 @@ func parsePath(segments []string) path {
 }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, adminPrefix) {
+	admin := strings.HasPrefix(r.URL.Path, adminPrefix)
+	var fault Fault
+	if !admin {
+		fault = s.fault(r)
+	}
+	if !s.gate.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.gate.leave()
+	if admin {
 		s.serveAdmin(w, r)
 		return
 	}
-	fault := s.fault(r)
 	if fault.Drop == DropAfter {
 		s.serveAccount(nowhere{make(http.Header)}, r, fault)
 		panic(http.ErrAbortHandler)

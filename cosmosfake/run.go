@@ -32,7 +32,7 @@ func Run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 		Retention: o.Retention, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
 	}
 	if o.Ledger != "" {
-		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o644)
 		if err != nil {
 			return fmt.Errorf("open ledger: %w", err)
 		}
