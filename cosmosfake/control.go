@@ -67,10 +67,12 @@ func (s *Server) failOverRange(c *container, p *partition, n int64) error {
 // Bump takes n LSNs without a record, as internal writes of the service do.
 func (s *Server) Bump(r Range, n int64) (RangeState, error) {
 	return s.control("bump", r, n, func(c *container, p *partition) error {
-		if err := s.keep(&record{Act: &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}}); err != nil {
+		now := s.clock.now()
+		act := &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}
+		if err := s.keep(&record{Time: now.UnixNano(), Act: act}); err != nil {
 			return err
 		}
-		p.bump(n)
+		p.bump(n, now, s.options.Retention)
 		return nil
 	})
 }

@@ -97,6 +97,7 @@ type rangeRecord struct {
 	Floor   int64             `json:"floor"`
 	RIDs    uint64            `json:"rids"`
 	From    int64             `json:"from"` // events before are out of retention
+	Ticks   []tick            `json:"ticks,omitempty"`
 	Parents []string          `json:"parents,omitempty"`
 	Merged  bool              `json:"merged,omitempty"`
 	Since   int64             `json:"since,omitempty"`
@@ -272,7 +273,7 @@ func (p *partition) image(retention time.Duration) imagePart {
 		}
 	}
 	if retention > 0 { // without, events are not remembered
-		r.From, part.events = p.events.from, slices.Clone(p.events.list)
+		r.From, r.Ticks, part.events = p.events.from, slices.Clone(p.events.ticks), slices.Clone(p.events.list)
 	}
 	return part
 }

@@ -151,10 +151,10 @@ func (p *partition) after(lsn int64) int {
 }
 
 // bump takes n LSNs without a record, as internal writes do.
-func (p *partition) bump(n int64) position {
+func (p *partition) bump(n int64, at time.Time, retention time.Duration) {
 	p.newest += n
 	p.forget()
-	return p.position()
+	p.events.took(p.newest, at, retention)
 }
 
 // rewind is a failover: the last n LSNs never were. The caller holds the lock and wrote the ledger.

@@ -69,7 +69,7 @@ func (in *replay) line(text []byte) error {
 	case r.Range != nil:
 		return in.begin(r.Range)
 	case r.Act != nil:
-		return in.act(r.Act)
+		return in.act(r.Act, time.Unix(0, r.Time).UTC())
 	case r.Drop != nil:
 		return in.drop(r.Drop)
 	}
@@ -185,6 +185,7 @@ func (in *replay) begin(r *rangeRecord) error {
 	}
 	p := newPartition(r.Index, r.Span)
 	p.config, p.newest, p.floor, p.rids, p.events.from = r.Config, r.Newest, r.Floor, r.RIDs, r.From
+	p.events.ticks = r.Ticks
 	p.parents, p.merged, p.since, p.closed = r.Parents, r.Merged, r.Since, in.c.topology.deleted.Load()
 	in.c.topology.add(p)
 	in.p = p
@@ -271,7 +272,7 @@ func (in *replay) write(r *writeRecord, at time.Time) error {
 	return nil
 }
 
-func (in *replay) act(r *actRecord) error {
+func (in *replay) act(r *actRecord, at time.Time) error {
 	if r.Op == actRegion {
 		in.s.writer.Store(1 - in.s.writer.Load())
 		return nil
@@ -285,7 +286,7 @@ func (in *replay) act(r *actRecord) error {
 	}
 	switch r.Op {
 	case actBump:
-		p.bump(r.LSNs)
+		p.bump(r.LSNs, at, in.s.options.Retention)
 	case OpFailover:
 		p.rewind(r.LSNs)
 	case OpSplit:

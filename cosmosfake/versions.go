@@ -38,9 +38,16 @@ type event struct {
 
 // events of a range in their order, which is that of their LSNs.
 type events struct {
-	list []event
-	from int64 // LSN of the last event that was let go
-	held int64 // events after this LSN are held back; 0 holds none
+	list  []event
+	ticks []tick // when LSNs were taken, those without an event too, since retention
+	from  int64  // positions before are out of retention
+	held  int64  // events after this LSN are held back; 0 holds none
+}
+
+// tick is the last LSN that was taken in a second.
+type tick struct {
+	LSN int64 `json:"lsn"`
+	At  int64 `json:"at"` // seconds since 1970
 }
 
 // add remembers a transaction for as long as the account retains.
@@ -63,18 +70,32 @@ func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes [
 		}
 		e.list = append(e.list, one)
 	}
+	e.took(lsn, at, retention)
+}
+
+// took notes when an LSN was taken.
+func (e *events) took(lsn int64, at time.Time, retention time.Duration) {
+	if retention == 0 {
+		return
+	}
+	if n := len(e.ticks); n > 0 && e.ticks[n-1].At == at.Unix() {
+		e.ticks[n-1].LSN = lsn
+	} else {
+		e.ticks = append(e.ticks, tick{lsn, at.Unix()})
+	}
 	e.forget(at.Add(-retention))
 }
 
-// forget lets go of what happened before.
+// forget lets go of what happened before. A position is out of retention once the LSN after it is.
 func (e *events) forget(before time.Time) {
 	n := 0
-	for n < len(e.list) && e.list[n].at < before.Unix() {
+	for n < len(e.ticks) && e.ticks[n].At < before.Unix() {
 		n++
 	}
 	if n > 0 {
-		e.from = e.list[n-1].lsn
-		e.list = slices.Delete(e.list, 0, n)
+		e.from = e.ticks[n-1].LSN
+		e.ticks = slices.Delete(e.ticks, 0, n)
+		e.list = slices.Delete(e.list, 0, e.after(e.from))
 	}
 }
 
@@ -83,6 +104,11 @@ func (e *events) rewind(to int64) {
 	keep := e.after(to)
 	clear(e.list[keep:])
 	e.list = e.list[:keep]
+	if n := sort.Search(len(e.ticks), func(i int) bool { return e.ticks[i].LSN >= to }); n < len(e.ticks) {
+		e.ticks = e.ticks[:n+1]
+		e.ticks[n].LSN = to
+	}
+	e.from = min(e.from, to) // else what comes next would be out of retention at once
 	if e.held > to {
 		e.held = 0
 	}
