@@ -24,8 +24,10 @@ type Fault struct {
 	Behind int64
 	// ConfigBehind makes that replica report a configuration number that is this much lower.
 	ConfigBehind int64
-	// Session is the form of the session token of a feed request.
+	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
 	Session SessionForm
+	// Feed is what a feed request is answered with.
+	Feed FeedForm
 	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.
 	Newest  Newest
 	Between func()
@@ -39,7 +41,21 @@ const (
 	SessionVector SessionForm = iota
 	// SessionSimple is the older `range:LSN`, which has no configuration number.
 	SessionSimple
+	// SessionUnnumbered is `range:-1#LSN`.
+	SessionUnnumbered
 )
+
+// FeedForm is how a page of a change feed is written. Clients are to bear with all of it.
+type FeedForm struct {
+	// Empty makes it 200 without documents, and the etag that the client came with: the scan has not met any yet.
+	Empty bool
+	// NoETag leaves the etag out of a 304, NoLSN the headers lsn and x-ms-cosmos-llsn.
+	NoETag, NoLSN bool
+	// FloatTimes writes `crts` as a number with a fraction.
+	FloatTimes bool
+	// Operation stands instead of each `operationType`; "" is the true ones.
+	Operation string
+}
 
 // Newest says when a range's newest LSN is taken that it reports with a page of its feed.
 type Newest int

@@ -85,8 +85,11 @@ type position struct {
 
 // session is the session token.
 func (p position) session() string {
-	if p.form == SessionSimple {
+	switch p.form {
+	case SessionSimple:
 		return fmt.Sprintf("%s:%d", p.rangeID, p.newest)
+	case SessionUnnumbered:
+		return fmt.Sprintf("%s:-1#%d", p.rangeID, p.newest)
 	}
 	return fmt.Sprintf("%s:%d#%d#%d=%d", p.rangeID, p.config, p.newest, region, p.newest)
 }

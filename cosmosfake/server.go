@@ -57,6 +57,8 @@ type Options struct {
 	Retention time.Duration
 	// Deletion is the shape of deletions in that feed.
 	Deletion DeletionShape
+	// Session is the form of the account's session tokens.
+	Session SessionForm
 	// Throughput in RU/s is what a container has that is created without an offer of its own. It is shared evenly by
 	// the physical ranges, and what is beyond it refused with 429. Default 0: there is no limit, and offers are only
 	// remembered.

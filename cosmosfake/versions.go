@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -172,7 +173,7 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 }
 
 // append appends the event as clients see it.
-func (e *event) append(dst []byte, c *container, shape DeletionShape) []byte {
+func (e *event) append(dst []byte, c *container, shape DeletionShape, how FeedForm) []byte {
 	switch {
 	case e.kind != "delete":
 		dst = e.v.appendSpliced(append(dst, `{"current":`...), c, 0)
@@ -184,9 +185,8 @@ func (e *event) append(dst []byte, c *container, shape DeletionShape) []byte {
 	}
 	dst = append(dst, `"metadata":{"lsn":`...)
 	dst = strconv.AppendInt(dst, e.lsn, 10)
-	dst = append(dst, `,"crts":`...)
-	dst = strconv.AppendInt(dst, e.at, 10)
-	dst = append(append(append(dst, `,"operationType":"`...), e.kind...), '"')
+	dst = how.appendTime(append(dst, `,"crts":`...), e.at)
+	dst = append(append(dst, `,"operationType":`...), quote(cmp.Or(how.Operation, e.kind))...)
 	dst = append(dst, `,"previousImageLSN":`...)
 	dst = strconv.AppendInt(dst, e.previous, 10)
 	dst = append(dst, `,"timeToLiveExpired":`...)
@@ -218,13 +218,20 @@ func (c *container) shapeKey(canonical string, shape DeletionShape) string {
 }
 
 // appendWrapped appends a newest version in the envelope of all versions, which the header asks for.
-func (v *version) appendWrapped(dst []byte, c *container) []byte {
+func (v *version) appendWrapped(dst []byte, c *container, how FeedForm) []byte {
 	dst = v.appendSpliced(append(dst, `{"current":`...), c, v.lsn)
 	dst = append(dst, `,"metadata":{"lsn":`...)
 	dst = strconv.AppendInt(dst, v.lsn, 10)
-	dst = append(dst, `,"crts":`...)
-	dst = strconv.AppendInt(dst, v.ts, 10)
+	dst = how.appendTime(append(dst, `,"crts":`...), v.ts)
 	return append(dst, `}}`...)
+}
+
+func (how FeedForm) appendTime(dst []byte, seconds int64) []byte {
+	dst = strconv.AppendInt(dst, seconds, 10)
+	if how.FloatTimes {
+		dst = append(dst, ".0"...)
+	}
+	return dst
 }
 
 // checkPolicy refuses what an account with continuous backup refuses in the definition of a new container.

@@ -78,6 +78,9 @@ func (a *answer) charge(ru float64) {
 
 // position sets what a range reports about itself.
 func (a *answer) position(p position) {
+	if p.form == SessionVector {
+		p.form = a.s.options.Session
+	}
 	lsn := strconv.FormatInt(p.newest, 10)
 	a.set("x-ms-session-token", p.session())
 	a.set("lsn", lsn)
