@@ -22,7 +22,8 @@ type Fault struct {
 	Message   string
 	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
 	Behind int64
-	// ConfigBehind makes that replica report a configuration number that is this much lower.
+	// ConfigBehind makes that replica report a configuration number that is this much lower. It shows what the last
+	// failover of the range undid, and nothing that came after.
 	ConfigBehind int64
 	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
 	Session SessionForm

@@ -72,6 +72,10 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 	}
 	q.lives = c.lives(s.clock.now())
 	pg := p.feed(&q)
+	if p.closed { // meanwhile
+		p.mu.Unlock()
+		return c.gone(p.id)
+	}
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
 	f := changes

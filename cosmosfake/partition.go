@@ -45,6 +45,7 @@ type partition struct {
 	floor   int64
 	rids    uint64
 	replica replica
+	past    *past // before the last failover; nil without one
 	bytes   int64 // of the live documents
 	alone   int64 // bytes at which it could not be split, because all belong to one key
 	events  events
@@ -163,6 +164,7 @@ func (p *partition) bump(n int64, at time.Time, retention time.Duration) {
 // rewind is a failover: the last n LSNs never were. The caller holds the lock and wrote the ledger.
 func (p *partition) rewind(n int64) {
 	p.unique = nil
+	p.past = p.remember()
 	to := p.newest - n
 	tail := p.after(to)
 	for _, s := range p.log[tail:] {
@@ -230,6 +232,9 @@ func (q *scan) full(n, bytes int) bool { return n >= q.limit.items || bytes >= q
 
 // feed collects the versions after an LSN that a replica shows. The caller holds the lock.
 func (p *partition) feed(q *scan) page {
+	if q.fault.ConfigBehind > 0 && p.past != nil {
+		return p.past.feed(p, q)
+	}
 	return p.observe(q, func(asOf int64, out *page) {
 		for _, s := range p.log[p.after(q.after):] {
 			if s.lsn > asOf {

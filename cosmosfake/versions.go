@@ -122,25 +122,31 @@ func (e *events) after(lsn int64) int {
 
 // allVersions is feed for all versions and deletions. The caller holds the lock.
 func (p *partition) allVersions(q *scan) page {
-	return p.observe(q, func(asOf int64, out *page) {
-		if out.held = p.events.held; out.held != 0 {
-			asOf = min(asOf, out.held)
+	if q.fault.ConfigBehind > 0 && p.past != nil {
+		return p.past.allVersions(p, q)
+	}
+	return p.observe(q, func(asOf int64, out *page) { p.events.collect(q, asOf, out) })
+}
+
+// collect makes a page of what a replica shows.
+func (e *events) collect(q *scan, asOf int64, out *page) {
+	if out.held = e.held; out.held != 0 {
+		asOf = min(asOf, out.held)
+	}
+	for _, one := range e.list[e.after(q.after):] {
+		if one.lsn > asOf {
+			break
 		}
-		for _, one := range p.events.list[p.events.after(q.after):] {
-			if one.lsn > asOf {
-				break
-			}
-			if q.keep != nil && !q.keep(one.v) {
-				continue
-			}
-			if q.full(len(out.events), out.bytes) && one.lsn != out.last {
-				break
-			}
-			out.events = append(out.events, one)
-			out.bytes += len(one.v.body)
-			out.last = one.lsn
+		if q.keep != nil && !q.keep(one.v) {
+			continue
 		}
-	})
+		if q.full(len(out.events), out.bytes) && one.lsn != out.last {
+			break
+		}
+		out.events = append(out.events, one)
+		out.bytes += len(one.v.body)
+		out.last = one.lsn
+	}
 }
 
 // versionFeed answers with all versions and deletions after the continuation.
@@ -166,6 +172,10 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 		return badRequest("The continuation is older than what the change feed retains: events up to LSN %d are out of retention.", p.events.from)
 	}
 	pg := p.allVersions(&q)
+	if p.closed { // meanwhile
+		p.mu.Unlock()
+		return c.gone(p.id)
+	}
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
 	a.feedPage(c, q, pg, changes)

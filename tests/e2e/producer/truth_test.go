@@ -246,6 +246,38 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestStaleReplicas: replicas that have not heard of a failover go on to show what it undid, every other time. Nothing of it
+// comes into the new generation.
+func TestStaleReplicas(t *testing.T) {
+	c := orders()
+	w := newWorld(t, c)
+	w.fill(c, 20, 1)
+	w.run()
+	w.waitComplete(c)
+	generation := w.generation(schemas.WholeRange())
+	if _, err := w.cosmos.Failover(at(c, "0"), 6); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	w.onPoll(func(*http.Request) *cosmosfake.Fault {
+		if asked++; asked%2 == 0 {
+			return &cosmosfake.Fault{ConfigBehind: 1}
+		}
+		return nil
+	})
+	w.fill(c, 15, 3) // takes LSNs again
+	w.waitComplete(c)
+	w.fill(c, 4, 4)
+	w.waitComplete(c)
+	w.judge(c, func(eras []era, g schemas.Generation) era {
+		if len(eras) == 2 && g == generation {
+			return eras[0]
+		}
+		return eras[len(eras)-1]
+	})
+	w.checkOpening(c)
+}
+
 // generation is that of a range's newest checkpoint.
 func (w *world) generation(span schemas.FeedRange) schemas.Generation {
 	w.t.Helper()
