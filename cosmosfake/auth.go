@@ -57,7 +57,7 @@ func (s *Server) authorize(r *http.Request, p path) *Error {
 	}
 	if skew := s.clock.now().Sub(at); skew > maxSkew || skew < -maxSkew {
 		return &Error{Status: 403, Code: "Forbidden", Message: "The authorization token is not valid at the current time. " +
-			"Please create another token and retry (token start time: " + date + ", current time: " + s.date() + ")."}
+			"Please create another token and retry (token start time: " + date + ", current time: " + dateOf(s.clock.now()) + ")."}
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ type Fault struct {
 	ConfigBehind int64
 	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
 	Session SessionForm
+	// Date is how far the clock of whoever answers is ahead; negative is behind.
+	Date time.Duration
 	// Feed is what a feed request is answered with.
 	Feed FeedForm
 	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.

@@ -36,7 +36,7 @@ func (s *Server) authorizeIdentity(r *http.Request, p path, token string) *Error
 	}
 	now := s.clock.now()
 	if now.Add(maxSkew).Before(time.Unix(claims.NotBefore, 0)) || now.Add(-maxSkew).After(time.Unix(claims.Expires, 0)) {
-		return refuse("it is not valid at " + s.date())
+		return refuse("it is not valid at " + dateOf(s.clock.now()))
 	}
 	return dataPlane(r, p)
 }

@@ -132,6 +132,7 @@ type writeRecord struct {
 	In      string         `json:"in"`
 	Range   string         `json:"range"`
 	LSN     int64          `json:"lsn"`
+	TS      int64          `json:"ts,omitempty"` // where it is not the record's time
 	Changes []changeRecord `json:"changes"`
 }
 
@@ -187,6 +188,9 @@ func (one *script) record(c *container, kind string) *scriptRecord {
 // record is what the journal keeps of a transaction.
 func (t *transaction) record() *record {
 	w := &writeRecord{In: t.c.rid, Range: t.p.id, LSN: t.lsn, Changes: make([]changeRecord, len(t.changes))}
+	if stamp := t.stamp(); stamp != t.time.Unix() {
+		w.TS = stamp
+	}
 	for i, c := range t.changes {
 		if v := c.after; v != nil {
 			w.Changes[i] = changeRecord{Op: c.op, PK: v.pk(), ID: v.id(), Body: v.body, ETag: v.etag, RID: v.rid, TTL: v.ttl}

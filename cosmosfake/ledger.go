@@ -45,6 +45,7 @@ type Entry struct {
 	LSN        int64     `json:"lsn,omitempty"`
 	UndoneFrom int64     `json:"undone_from,omitempty"`
 	Time       time.Time `json:"time"`         // RFC 3339 with nanoseconds, the service's clock
+	TS         int64     `json:"ts,omitempty"` // `_ts`, where the range's clock is another (Server.Skew)
 	PK         string    `json:"pk,omitempty"` // canonical JSON array
 	ID         string    `json:"id,omitempty"`
 	SHA256     string    `json:"sha256,omitempty"` // of the user's bytes as kept; none for a deletion

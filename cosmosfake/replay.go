@@ -254,12 +254,13 @@ func (in *replay) write(r *writeRecord, at time.Time) error {
 		return fmt.Errorf("the range is at LSN %d, a transaction has %d", p.newest, r.LSN)
 	}
 	t := &transaction{s: in.s, c: c, p: p, time: at, lsn: r.LSN}
+	stamp := cmp.Or(r.TS, at.Unix())
 	for _, one := range r.Changes {
 		key := one.PK + one.ID
 		done := change{op: one.Op, before: t.current([]byte(key))}
 		switch {
 		case one.Op != OpDelete && one.Op != OpPurge:
-			done.after = &version{key: key, pkLen: len(one.PK), body: one.Body, lsn: r.LSN, ts: at.Unix(), etag: one.ETag, rid: one.RID, ttl: one.TTL}
+			done.after = &version{key: key, pkLen: len(one.PK), body: one.Body, lsn: r.LSN, ts: stamp, etag: one.ETag, rid: one.RID, ttl: one.TTL}
 			p.rids = max(p.rids, one.RID)
 			in.s.saw(one.ETag)
 		case done.before == nil:
@@ -268,7 +269,8 @@ func (in *replay) write(r *writeRecord, at time.Time) error {
 		t.changes = append(t.changes, done)
 	}
 	p.apply(r.LSN, t.changes)
-	p.events.add(r.LSN, at, in.s.options.Retention, t.changes)
+	p.events.add(r.LSN, stamp, t.changes, in.s.options.Retention)
+	p.events.took(r.LSN, at, in.s.options.Retention)
 	return nil
 }
 

@@ -64,6 +64,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
 	a := s.newAnswer(w)
+	a.ahead = fault.Date
 	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
 	p := s.byName(parsePath(segments))
 	if e == nil {

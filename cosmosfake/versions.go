@@ -52,12 +52,12 @@ type tick struct {
 }
 
 // add remembers a transaction for as long as the account retains.
-func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes []change) {
+func (e *events) add(lsn, stamp int64, changes []change, retention time.Duration) {
 	if retention == 0 {
 		return
 	}
 	for _, c := range changes {
-		one := event{lsn: lsn, at: at.Unix(), v: c.after}
+		one := event{lsn: lsn, at: stamp, v: c.after}
 		if c.before != nil {
 			one.previous = c.before.lsn
 		}
@@ -71,7 +71,6 @@ func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes [
 		}
 		e.list = append(e.list, one)
 	}
-	e.took(lsn, at, retention)
 }
 
 // took notes when an LSN was taken.

@@ -60,6 +60,7 @@ type answer struct {
 	w        http.ResponseWriter
 	s        *Server
 	activity string
+	ahead    time.Duration // its clock
 }
 
 func (s *Server) newAnswer(w http.ResponseWriter) *answer {
@@ -88,9 +89,9 @@ func (a *answer) position(p position) {
 	a.set("x-ms-documentdb-partitionkeyrangeid", p.rangeID)
 }
 
-// start sends the header. The date is taken here, after the work is done, so that no `_ts` is later.
+// start sends the header. The date, cut to whole seconds, is taken here, after the work is done, so that no `_ts` is later.
 func (a *answer) start(status, length int) {
-	a.set("Date", a.s.date())
+	a.set("Date", dateOf(a.s.clock.now().Add(a.ahead)))
 	if length >= 0 {
 		a.set("Content-Length", strconv.Itoa(length))
 	}
@@ -129,8 +130,8 @@ func (a *answer) refuse(e *Error) {
 	a.send(e.Status, body)
 }
 
-// date is the service's time in the form of the Date header, cut to whole seconds.
-func (s *Server) date() string { return s.clock.now().Format(http.TimeFormat) }
+// dateOf is a time in the form of the Date header, cut to whole seconds.
+func dateOf(t time.Time) string { return t.Format(http.TimeFormat) }
 
 func activityID() string {
 	a, b := rand.Uint64(), rand.Uint64()

@@ -2,6 +2,7 @@ package producer_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,6 +92,57 @@ func TestUnnumbered(t *testing.T) {
 				}
 				return eras[len(eras)-1]
 			})
+		})
+	}
+}
+
+// TestTimes: whatever clocks the service's machines have, marks that leave producer.settle are true: a _ts that goes back
+// along LSNs, one that is earlier than its write became visible, one that is later than Date, and a Date that is off.
+func TestTimes(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		skew time.Duration // of the range that took over
+		date time.Duration // of most answers
+	}{
+		{"the new primary is behind", -30 * time.Second, 0},
+		{"the new primary is ahead", 30 * time.Second, 0},
+		{"an answer's clock is ahead", 0, 30 * time.Second},
+		{"an answer's clock is behind", 0, -30 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := orders()
+			w := newWorld(t, c)
+			w.config.Producer.Settle = time.Minute
+			asked := 0
+			w.onPoll(func(*http.Request) *cosmosfake.Fault {
+				if asked++; asked%4 == 0 {
+					return nil
+				}
+				return &cosmosfake.Fault{Date: test.date}
+			})
+			w.fill(c, 20, 1)
+			w.run()
+			w.waitComplete(c)
+			w.fill(c, 5, 9) // which no mark of before may claim
+			w.waitComplete(c)
+			generation := w.generation(schemas.WholeRange())
+			for version, lost := range []int64{3, 0} {
+				if _, err := w.cosmos.Failover(at(c, "0"), lost); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.cosmos.Skew(at(c, "0"), test.skew*time.Duration(1-version)); err != nil {
+					t.Fatal(err)
+				}
+				w.fill(c, 10, 2+version)
+				w.waitComplete(c)
+			}
+			generations := []schemas.Generation{generation}
+			for _, m := range w.marks(c) {
+				if g := m.mark.Generation; g > generations[len(generations)-1] {
+					generations = append(generations, g)
+				}
+			}
+			w.judge(c, func(eras []era, g schemas.Generation) era { return eras[slices.Index(generations, g)] })
 		})
 	}
 }
