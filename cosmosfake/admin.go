@@ -66,6 +66,7 @@ func (s *Server) adminVerbs() map[string]adminVerb {
 		"failover":       {oneRange + " lsns", func(q adminRequest) (any, error) { return s.Failover(q.at(), q.LSNs) }},
 		"lag":            {oneRange + " lsns requests", func(q adminRequest) (any, error) { return s.Lag(q.at(), q.LSNs, q.Requests) }},
 		"clear-lag":      {oneRange, func(q adminRequest) (any, error) { return s.ClearLag(q.at()) }},
+		"skew":           {oneRange + " by", func(q adminRequest) (any, error) { return s.Skew(q.at(), time.Duration(q.By)) }},
 		"hold-events":    {oneRange, func(q adminRequest) (any, error) { return s.HoldEvents(q.at()) }},
 		"release-events": {oneRange, func(q adminRequest) (any, error) { return s.ReleaseEvents(q.at()) }},
 		"split": {oneRange + " at completing migrating", func(q adminRequest) (any, error) {

@@ -25,13 +25,20 @@ type adminFault struct {
 	ConfigBehind int64    `json:"configBehind,omitempty"`
 	Session      string   `json:"session,omitempty"`
 	Newest       string   `json:"newest,omitempty"`
+	Date         duration `json:"date,omitempty"`
+	Empty        bool     `json:"empty,omitempty"`
+	NoETag       bool     `json:"noETag,omitempty"`
+	NoLSN        bool     `json:"noLSN,omitempty"`
+	FloatTimes   bool     `json:"floatTimes,omitempty"`
+	Operation    string   `json:"operation,omitempty"`
 }
 
-const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest"
+const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest " +
+	"date empty noETag noLSN floatTimes operation"
 
 // The words of enumerations, in the order of their values.
 func dropWords() []string    { return []string{"", "before", "after"} }
-func sessionWords() []string { return []string{"", "simple"} }
+func sessionWords() []string { return []string{"", "simple", "unnumbered"} }
 func newestWords() []string  { return []string{"", "before", "after"} }
 
 // rule reads the words.
@@ -40,7 +47,8 @@ func (q *adminFault) rule() (FaultRule, error) {
 		Method: q.Method, Path: q.Path, Count: q.Count, Probability: q.Probability, Seed: q.Seed,
 		Fault: Fault{
 			Delay: time.Duration(q.Delay), Status: q.Status, Substatus: q.Substatus, Message: q.Message, RetryAfter: time.Duration(q.RetryAfter),
-			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind,
+			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind, Date: time.Duration(q.Date),
+			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation},
 		},
 	}
 	for _, word := range []struct {
@@ -76,7 +84,8 @@ func (s *Server) faultList() any {
 			Method: one.Method, Path: one.Path, Count: one.Count, Probability: one.Probability, Seed: one.Seed,
 			Delay: duration(f.Delay), Drop: dropWords()[f.Drop], Status: f.Status, Substatus: f.Substatus, Message: f.Message,
 			RetryAfter: duration(f.RetryAfter), Tear: f.Tear, Behind: f.Behind, ConfigBehind: f.ConfigBehind,
-			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest],
+			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest], Date: duration(f.Date),
+			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation,
 		}})
 	}
 	return map[string]any{"faults": list}

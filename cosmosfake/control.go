@@ -3,6 +3,7 @@ package cosmosfake
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -74,10 +75,12 @@ func (s *Server) Bump(r Range, n int64) (RangeState, error) {
 		if n > maxLSN-p.newest {
 			return fmt.Errorf("LSN %d plus %d is more than %d, the greatest", p.newest, n, int64(maxLSN))
 		}
-		if err := s.keep(&record{Act: &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}}); err != nil {
+		now := s.clock.now()
+		act := &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}
+		if err := s.keep(&record{Time: now.UnixNano(), Act: act}); err != nil {
 			return err
 		}
-		p.bump(n)
+		p.bump(n, now, s.options.Retention)
 		return nil
 	})
 }
@@ -101,6 +104,16 @@ func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
 func (s *Server) ClearLag(r Range) (RangeState, error) {
 	return s.control("clear lag of", r, 0, func(_ *container, p *partition) error {
 		p.replica = replica{}
+		return nil
+	})
+}
+
+// Skew makes the clock of a range differ from the account's: its writes have a _ts that is later by so much, or earlier
+// if it is negative, as a write has that took long to become visible, or one to the primary that took over. So `_ts` can
+// go back along LSNs and be later than the Date of an answer. Times in the ledger stay the account's.
+func (s *Server) Skew(r Range, by time.Duration) (RangeState, error) {
+	return s.control("skew", r, 0, func(_ *container, p *partition) error {
+		p.skew = by
 		return nil
 	})
 }

@@ -29,10 +29,15 @@ type Fault struct {
 	Tear int64
 	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
 	Behind int64
-	// ConfigBehind makes that replica report a configuration number that is this much lower.
+	// ConfigBehind makes that replica report a configuration number that is this much lower. It shows what the last
+	// failover of the range undid, and nothing that came after.
 	ConfigBehind int64
-	// Session is the form of the session token of a feed request.
+	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
 	Session SessionForm
+	// Date is how far the clock of whoever answers is ahead; negative is behind.
+	Date time.Duration
+	// Feed is what a feed request is answered with.
+	Feed FeedForm
 	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.
 	Newest  Newest
 	Between func()
@@ -46,7 +51,21 @@ const (
 	SessionVector SessionForm = iota
 	// SessionSimple is the older `range:LSN`, which has no configuration number.
 	SessionSimple
+	// SessionUnnumbered is `range:-1#LSN`.
+	SessionUnnumbered
 )
+
+// FeedForm is how a page of a change feed is written. Clients are to bear with all of it.
+type FeedForm struct {
+	// Empty makes it 200 without documents, and the etag that the client came with: the scan has not met any yet.
+	Empty bool
+	// NoETag leaves the etag out of a 304, NoLSN the headers lsn and x-ms-cosmos-llsn.
+	NoETag, NoLSN bool
+	// FloatTimes writes `crts` as a number with a fraction.
+	FloatTimes bool
+	// Operation stands instead of each `operationType`; "" is the true ones.
+	Operation string
+}
 
 // Newest says when a range's newest LSN is taken that it reports with a page of its feed.
 type Newest int
@@ -96,8 +115,8 @@ func (f *Fault) check() error {
 		return fmt.Errorf("substatus, message and retryAfter go with a status, which is not set")
 	case f.Behind < 0 || f.ConfigBehind < 0:
 		return fmt.Errorf("behind is %d and configBehind %d, want 0 or more", f.Behind, f.ConfigBehind)
-	case f.Session < SessionVector || f.Session > SessionSimple:
-		return fmt.Errorf("session is %d, want SessionVector or SessionSimple", f.Session)
+	case f.Session < SessionVector || f.Session > SessionUnnumbered:
+		return fmt.Errorf("session is %d, want SessionVector, SessionSimple or SessionUnnumbered", f.Session)
 	case f.Newest < NewestWith || f.Newest > NewestAfter:
 		return fmt.Errorf("newest is %d, want NewestWith, NewestBefore or NewestAfter", f.Newest)
 	}
@@ -107,7 +126,7 @@ func (f *Fault) check() error {
 // idle tells that nothing would happen.
 func (f *Fault) idle() bool {
 	return f.Delay == 0 && f.Drop == DropNot && f.Status == 0 && f.Tear == 0 && f.Behind == 0 && f.ConfigBehind == 0 &&
-		f.Session == SessionVector && f.Newest == NewestWith
+		f.Session == SessionVector && f.Newest == NewestWith && f.Date == 0 && f.Feed == FeedForm{}
 }
 
 // refusal is the answer that the fault asks for; nil is none.

@@ -109,7 +109,7 @@ func TestBadFaultRules(t *testing.T) {
 		"count":       {Count: -1, Fault: refuse},
 		"probability": {Probability: 1.5, Fault: refuse},
 		"drop":        {Fault: cosmosfake.Fault{Drop: 3}},
-		"session":     {Fault: cosmosfake.Fault{Session: 2}},
+		"session":     {Fault: cosmosfake.Fault{Session: 3}},
 		"newest":      {Fault: cosmosfake.Fault{Newest: -1}},
 		"behind":      {Fault: cosmosfake.Fault{Behind: -1}},
 		"retry after": {Fault: cosmosfake.Fault{Status: 429, RetryAfter: -1}},
@@ -232,6 +232,12 @@ func TestAdminFaults(t *testing.T) {
 	if got := c.feed("0", ""); got.header.Get("x-ms-session-token") != "0:1" {
 		t.Errorf("got session token %q, want the older form, one LSN behind", got.header.Get("x-ms-session-token"))
 	}
+	c.post("clear-faults", "")
+	c.post("fault", `{"path":"/docs","session":"unnumbered","empty":true,"date":"-1h"}`)
+	if got := c.feed("0", ""); got.status != 200 || got.header.Get("x-ms-session-token") != "0:-1#2" || len(got.page(t).Documents) != 0 {
+		t.Errorf("got %d %v %s, want an empty page without a configuration number", got.status, got.header, got.body)
+	}
+	c.post("clear-faults", "")
 	for body, want := range map[string]string{
 		`{}`:                             "it does nothing",
 		`{"status":9999}`:                "status is 9999, want 400 to 599",

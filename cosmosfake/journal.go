@@ -105,17 +105,23 @@ func (j *journal) close() error {
 	return errors.Join(j.failed, j.file.Sync(), j.file.Close(), j.folder.unlock())
 }
 
-// keep writes what is done into the journal and the ledger; after an error it must not be done. The ledger's lines come
-// second: a kill between the two leaves something that was not acknowledged in the directory only.
+// keep writes what is done into the journal and the ledger; after an error it is in neither and must not be done. The
+// ledger's lines come second, and stand in the journal too: what a kill between the two kept out of the ledger is
+// written there by the next start.
 func (s *Server) keep(r *record, entries ...Entry) error {
+	lines, err := s.ledger.encode(entries)
+	if err != nil {
+		return err
+	}
 	j := s.journal
 	if j == nil {
-		return s.ledger.append(entries)
+		return s.ledger.append(lines)
 	}
+	r.Ledger = string(lines)
 	if r.Time == 0 {
 		r.Time = s.clock.last.Load()
 	}
-	full, err := j.append(r, func() error { return s.ledger.append(entries) })
+	full, err := j.append(r, func() error { return s.ledger.append(lines) })
 	if full {
 		j.folds.Go(func() { j.folded(s.fold()) })
 	}

@@ -31,7 +31,7 @@ func imageOf(t *testing.T, s *Server) string {
 	if c, e := s.container("db", "c"); e == nil { // events as clients see them
 		for _, p := range c.partitions() {
 			for _, one := range p.events.list {
-				out.Write(append(one.append(nil, c, DeletionObject), '\n'))
+				out.Write(append(one.append(nil, c, DeletionObject, FeedForm{}), '\n'))
 			}
 		}
 	}
@@ -425,4 +425,9 @@ func sameButNumbers(a, b string) bool {
 
 type failing struct{ err error }
 
-func (f *failing) Write(b []byte) (int, error) { return len(b), f.err }
+func (f *failing) Write(b []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return len(b), nil
+}

@@ -37,6 +37,7 @@ func TestBadOptions(t *testing.T) {
 		{cosmosfake.Options{Consistency: "Weak"}, "want one of Strong, BoundedStaleness, Session, ConsistentPrefix, Eventual"},
 		{cosmosfake.Options{Region: "West US", SecondRegion: "West US"}, "SecondRegion is \"West US\""},
 		{cosmosfake.Options{Deletion: 7}, "Deletion is 7"},
+		{cosmosfake.Options{Session: 7}, "Session is 7"},
 	} {
 		s, err := cosmosfake.New(test.options)
 		if err == nil {

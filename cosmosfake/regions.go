@@ -176,7 +176,7 @@ func (old *container) revive() *container {
 		again.parents, again.since = p.parents, number
 		again.docs, again.log, again.bytes = one.docs, one.log, one.bytes
 		again.newest, again.floor, again.rids = one.newest, one.floor, max(again.rids, p.rids)
-		again.events.from = again.newest
+		again.events.from = again.newest // no position of before is good
 		c.topology.add(again)
 	}
 	return c

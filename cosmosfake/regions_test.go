@@ -154,3 +154,41 @@ func TestEndpointsByName(t *testing.T) {
 		}
 	}
 }
+
+// TestRegionSurvives: the region that took over takes the writes after a restart too, and another failover brings the first
+// one back.
+func TestRegionSurvives(t *testing.T) {
+	options := cosmosfake.Options{SecondRegion: "West US", Dir: t.TempDir()}
+	s, err := cosmosfake.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rest{t, s}
+	c.makeOrders(1)
+	if err := s.FailOverRegion(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = startServer(t, options)
+	c.s = s
+	write := func(first, second int, token string) {
+		t.Helper()
+		if got := c.do("POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`, "x-ms-documentdb-is-upsert", "True"); got.status != first {
+			t.Errorf("a write to the first region: got %d, want %d", got.status, first)
+		}
+		got := c.at(s.SecondURL(), "POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`, "x-ms-documentdb-is-upsert", "True")
+		if got.status != second {
+			t.Errorf("a write to the second region: got %d, want %d", got.status, second)
+		}
+		if got := c.feed("0", "").header.Get("x-ms-session-token"); got != token {
+			t.Errorf("got session %s, want %s", got, token)
+		}
+	}
+	write(403, 201, "0:2#2#1=2")
+	if err := s.FailOverRegion(1); err != nil {
+		t.Fatal(err)
+	}
+	write(201, 403, "0:3#2#1=2")
+}

@@ -48,11 +48,22 @@ func parsePath(segments []string) path {
 }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, adminPrefix) {
+	admin := strings.HasPrefix(r.URL.Path, adminPrefix)
+	var (
+		fault Fault
+		e     *Error
+	)
+	if !admin {
+		fault, e = s.meet(r)
+	}
+	if !s.gate.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.gate.leave()
+	if admin {
 		s.serveAdmin(w, r)
 		return
 	}
-	fault, e := s.meet(r)
 	switch {
 	case e != nil:
 		drain(r)
@@ -72,6 +83,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveAccount(w http.ResponseWriter, r *http.Request, fault Fault) {
 	a := s.newAnswer(w)
 	defer a.recover()
+	a.ahead = fault.Date
 	segments, e := gatewayOf(r).segments(r.URL.EscapedPath())
 	p := s.byName(parsePath(segments))
 	if e == nil {

@@ -30,6 +30,7 @@ type RunOptions struct {
 	Ledger       string // file to append the ledger to
 	Retention    time.Duration
 	Deletion     DeletionShape
+	Session      SessionForm
 	Throughput   float64
 	SplitBytes   int64
 	PurgeEvery   time.Duration
@@ -62,7 +63,7 @@ func run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 	options := Options{
 		Addr: o.Addr, ComputeAddr: o.ComputeAddr, Hosts: o.Hosts, Region: o.Region, SecondRegion: o.SecondRegion, SecondAddr: o.SecondAddr,
 		Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
-		Retention: o.Retention, Deletion: o.Deletion, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
+		Retention: o.Retention, Deletion: o.Deletion, Session: o.Session, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
 	}
 	if o.TLSCert != "" || o.TLSKey != "" {
 		given, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
@@ -77,7 +78,7 @@ func run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 		}
 	}
 	if o.Ledger != "" {
-		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		file, err := os.OpenFile(o.Ledger, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o644)
 		if err != nil {
 			return wrong("Ledger", "cannot be opened: %w", err)
 		}

@@ -55,13 +55,18 @@ type Options struct {
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
-	// Ledger receives one write per transaction, whole JSON lines. Default none.
+	// Ledger receives one write per transaction, whole JSON lines. When a write fails in the middle, what it wrote is cut
+	// off again if this is an *os.File that nobody else writes to; of others nothing is written and so nothing done any
+	// more: readers ignore a last line without an end. A file that can be read as well is mended at the start: a torn
+	// last line is cut off, and what a kill let come into Dir only is appended. Default none.
 	Ledger io.Writer
 	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
 	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
 	Retention time.Duration
 	// Deletion is the shape of deletions in that feed.
 	Deletion DeletionShape
+	// Session is the form of the account's session tokens.
+	Session SessionForm
 	// Throughput in RU/s turns the limit on: what is beyond it is refused with 429. A container has what its own offer
 	// says, and this when it is created without one, whatever /offers shows for it (400, as in the service). It is shared
 	// evenly by the physical ranges. Default 0: there is no limit, and offers are only remembered.
@@ -87,9 +92,10 @@ type Server struct {
 	http     *http.Server
 	client   *http.Client
 	done     chan struct{}
+	gate     gate
 
 	clock  clock
-	ledger ledger
+	ledger *ledger
 	// journal is nil without a data directory.
 	journal *journal
 	hook    atomic.Pointer[Hook]
@@ -127,8 +133,11 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, key: key, listener: listener, done: make(chan struct{}),
-		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
+		clock:     clock{source: options.Clock},
 		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
+	}
+	if s.ledger, err = openLedger(options.Ledger); err != nil {
+		return nil, errors.Join(fmt.Errorf("start cosmosfake: open ledger: %w", err), listener.Close())
 	}
 	if options.ComputeAddr != "" {
 		if s.compute, err = listen("ComputeAddr", options.ComputeAddr); err != nil {
@@ -237,11 +246,14 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
+// Close ends all connections and waits for what is done at that moment. Requests in flight are cut off: they were done,
+// and are in the ledger and the data directory, or not. A hook is not waited for; what it holds up is not done.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
+	s.gate.close()
 	s.client.CloseIdleConnections()
+	s.ledger.close()
 	if err := s.journal.close(); err != nil {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}
@@ -249,6 +261,31 @@ func (s *Server) Close() error {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}
 	return nil
+}
+
+// gate lets requests in until it is closed.
+type gate struct {
+	mu     sync.RWMutex
+	closed bool
+}
+
+// enter tells whether a request may be done, which ends with leave.
+func (g *gate) enter() bool {
+	g.mu.RLock()
+	if g.closed {
+		g.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave() { g.mu.RUnlock() }
+
+// close waits for all who are in.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
 }
 
 // clock is the service's time, which never goes back.

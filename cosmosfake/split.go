@@ -165,7 +165,8 @@ func (p *partition) divide(c *container, spans []schemas.FeedRange) []*partition
 		one := newPartition(c.topology.next+i, span)
 		one.parents = append(slices.Clone(p.parents), p.id)
 		one.config, one.newest, one.floor, one.merged = p.config, p.newest, p.floor, p.merged
-		one.events.from, one.events.held = p.events.from, p.events.held
+		one.events.from, one.events.held, one.events.ticks = p.events.from, p.events.held, slices.Clone(p.events.ticks)
+		one.skew = p.skew
 		parts[i] = one
 	}
 	known := make(map[string]*partition) // by partition key

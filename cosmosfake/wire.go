@@ -103,6 +103,7 @@ type answer struct {
 	s        *Server
 	activity string
 	started  bool
+	ahead    time.Duration // its clock
 }
 
 func (s *Server) newAnswer(w http.ResponseWriter) *answer {
@@ -121,6 +122,9 @@ func (a *answer) charge(ru float64) {
 
 // position sets what a range reports about itself.
 func (a *answer) position(p position) {
+	if p.form == SessionVector {
+		p.form = a.s.options.Session
+	}
 	lsn := strconv.FormatInt(p.newest, 10)
 	a.set("x-ms-session-token", p.session())
 	a.set("lsn", lsn)
@@ -128,9 +132,9 @@ func (a *answer) position(p position) {
 	a.set("x-ms-documentdb-partitionkeyrangeid", p.rangeID)
 }
 
-// start sends the header. The date is taken here, after the work is done, so that no `_ts` is later.
+// start sends the header. The date, cut to whole seconds, is taken here, after the work is done, so that no `_ts` is later.
 func (a *answer) start(status, length int) {
-	a.set("Date", dateOf(a.s.clock.now()))
+	a.set("Date", dateOf(a.s.clock.now().Add(a.ahead)))
 	if length >= 0 {
 		a.set("Content-Length", strconv.Itoa(length))
 	}

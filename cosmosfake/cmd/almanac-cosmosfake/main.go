@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,14 +64,8 @@ func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
 	flags.StringVar(&o.SecondAddr, "second-addr", "", "`host:port` that the other region listens on; any port if it is left out")
 	flags.StringVar(&o.Consistency, "consistency", cosmosfake.DefaultConsistency, "default consistency `level` that clients are told: Strong, BoundedStaleness, Session, ConsistentPrefix or Eventual")
 	durationVar(flags, &o.Retention, "retention", "`duration` for which all versions and deletions are kept and shown by their change feed, such as 7h; without it that feed is refused, as by accounts that were not enabled for it")
-	flags.Func("deletion", "`shape` of deletions in that feed: object (the default) or array", func(shape string) error {
-		shapes := map[string]cosmosfake.DeletionShape{"object": cosmosfake.DeletionObject, "array": cosmosfake.DeletionArray}
-		var ok bool
-		if o.Deletion, ok = shapes[shape]; !ok {
-			return errors.New("want object or array")
-		}
-		return nil
-	})
+	wordVar(flags, "deletion", "`shape` of deletions in that feed", []string{"object", "array"}, func(i int) { o.Deletion = cosmosfake.DeletionShape(i) })
+	wordVar(flags, "session", "`form` of session tokens", []string{"vector", "simple", "unnumbered"}, func(i int) { o.Session = cosmosfake.SessionForm(i) })
 	flags.Float64Var(&o.Throughput, "throughput", 0, "`RU/s` of a container that is created without throughput of its own, whatever /offers shows for it; what is beyond is refused with 429; 0 is no limit, whatever offers say")
 	flags.Int64Var(&o.SplitBytes, "split-bytes", 0, "size of a physical range, in `bytes` of its documents, from which on it splits; 0 is never")
 	o.PurgeEvery = time.Second
@@ -96,6 +91,18 @@ func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
 		return o, errors.New("-ranges is 0, want 1 to 1024")
 	}
 	return o, nil
+}
+
+// wordVar takes one of some words, of which the first is the default.
+func wordVar(flags *flag.FlagSet, name, usage string, words []string, set func(int)) {
+	flags.Func(name, usage+": "+strings.Join(words, ", ")+" (default "+words[0]+")", func(text string) error {
+		i := slices.Index(words, text)
+		if i < 0 {
+			return fmt.Errorf("want %s", strings.Join(words, " or "))
+		}
+		set(i)
+		return nil
+	})
 }
 
 // durationVar says of a number without a unit what it may have meant.
