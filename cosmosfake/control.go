@@ -85,8 +85,8 @@ func (s *Server) Bump(r Range, n int64) (RangeState, error) {
 	})
 }
 
-// Lag stops a replica of the range at behind LSNs below the newest. It answers the next requests of the feed, all of
-// them when requests is 0, until ClearLag. It cannot be further back than the range remembers.
+// Lag stops a replica of the range at behind LSNs below the newest. It answers the next feeds, lists, queries and
+// point reads, all of them when requests is 0, until ClearLag. It cannot be further back than the range remembers.
 func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
 	return s.control("lag", r, behind, func(_ *container, p *partition) error {
 		if requests < 0 {

@@ -10,7 +10,8 @@
 //     takes the range's next LSN, and all its documents share it.
 //   - The newest LSN is the last one taken. [Server.Bump] takes some without writing a document, as internal writes
 //     of the service do; a create and a delete in one batch do it too.
-//   - A replica of a range answers feed requests. [Server.Lag] freezes one at an earlier LSN: it reports a lower
+//   - A replica of a range answers feeds, lists, queries and point reads. [Server.Lag] freezes one at an earlier LSN:
+//     no session that is ahead of it asks it; it reports a lower
 //     newest LSN in its session token and says 304 too early.
 //   - A failover ([Server.Failover]) undoes the last LSNs of a range. Later writes reuse them, and the
 //     configuration number, the session token's version, is one higher. The feed goes on to filter by "greater

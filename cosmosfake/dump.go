@@ -10,7 +10,7 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-// Dump writes the documents of a container, one line each, range by range in the order of their LSNs, without what the
+// Dump writes the documents of a container at one moment, one line each, range by range in the order of their LSNs, without what the
 // service adds. A document's bytes are kept, but that a line break between its tokens becomes a blank.
 func (s *Server) Dump(database, container string, w io.Writer) error {
 	c, e := s.container(database, container)
@@ -19,8 +19,8 @@ func (s *Server) Dump(database, container string, w io.Writer) error {
 	}
 	out := bufio.NewWriter(w)
 	lives := c.lives(s.clock.now())
-	for _, p := range c.partitions() {
-		for _, v := range p.snapshot(scan{limit: unlimited(), lives: lives}).versions {
+	for _, list := range c.live(lives) {
+		for _, v := range list {
 			line := bytes.ReplaceAll(v.body, []byte{'\n'}, []byte{' '})
 			if _, err := out.Write(append(bytes.Clone(line), '\n')); err != nil {
 				return fmt.Errorf("dump %s.%s: %w", database, container, err)
@@ -31,6 +31,23 @@ func (s *Server) Dump(database, container string, w io.Writer) error {
 		return fmt.Errorf("dump %s.%s: %w", database, container, err)
 	}
 	return nil
+}
+
+// live are the documents of all ranges at one moment.
+func (c *container) live(lives func(*version) bool) [][]*version {
+	unlock := c.topology.lockAll()
+	defer unlock()
+	var all [][]*version
+	for _, p := range c.partitions() {
+		var list []*version
+		for _, s := range p.log {
+			if s.v != nil && s.v.end == 0 && (lives == nil || lives(s.v)) {
+				list = append(list, s.v)
+			}
+		}
+		all = append(all, list)
+	}
+	return all
 }
 
 // Load upserts documents, one line each, into a container that exists, and answers how many. Each is a transaction of

@@ -27,18 +27,18 @@ type Fault struct {
 	// Tear ends the connection after so many bytes of the answer's body; a negative number, after its headers. 0 means
 	// not. What was asked for is done.
 	Tear int64
-	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
+	// Behind makes a feed, list, query or point read be answered by a replica that is this many LSNs behind the newest.
 	Behind int64
 	// ConfigBehind makes that replica report a configuration number that is this much lower. It shows what the last
 	// failover of the range undid, and nothing that came after.
 	ConfigBehind int64
-	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
+	// Session is the form of the session token of such a request, where it is not the account's, Options.Session.
 	Session SessionForm
 	// Date is how far the clock of whoever answers is ahead; negative is behind.
 	Date time.Duration
 	// Feed is what a feed request is answered with.
 	Feed FeedForm
-	// Newest says when the newest LSN of a feed request is taken, and Between what happens between that and the scan.
+	// Newest says when the newest LSN of such a request is taken, and Between what happens between that and the scan.
 	Newest  Newest
 	Between func()
 }

@@ -68,16 +68,15 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 	}
 	if q.since != 0 && p.merged && !announces(r, startTimePostMerge) {
 		p.mu.Unlock()
-		return badRequest("The range was merged: starting its change feed at a time needs a client that announces so in x-ms-cosmos-sdk-supportedcapabilities.")
+		return badRequest("StartTime/IfModifiedSince is not currently supported with merged partitions.")
 	}
 	q.lives = c.lives(s.clock.now())
 	pg := p.feed(&q)
-	if p.closed { // meanwhile
-		p.mu.Unlock()
-		return c.gone(p.id)
-	}
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
 	f := changes
 	if r.Header.Get(wireFormatHeader) != "" {
 		f = wrapped
@@ -168,11 +167,20 @@ func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q 
 	if e != nil {
 		return e
 	}
-	q.fault = Fault{}
 	q.lives = c.lives(s.clock.now())
-	pg := p.feedNow(&q)
+	if q.session, e = sessionOf(r, p.id); e != nil {
+		p.mu.Unlock()
+		return e
+	}
+	pg := p.feed(&q)
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
+	if q.session > pg.at.newest {
+		return sessionNotAvailable(r, pg.at)
+	}
 	a.position(pg.at)
 	a.set("x-ms-item-count", strconv.Itoa(len(pg.versions)))
 	switch next := c.after(p); {

@@ -123,7 +123,7 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 	case isTrue(r, "x-ms-cosmos-is-batch-request"):
 		return s.serveBatch(a, r, c)
 	case isQuery(r):
-		return s.serveQuery(a, r, c)
+		return s.serveQuery(a, r, c, fault)
 	case isTrue(r, "x-ms-documentdb-is-upsert"):
 		return s.writeItem(a, r, c, verbUpsert, "")
 	default:
@@ -132,29 +132,65 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 }
 
 // serveItem answers requests to /docs/{id}.
-func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string) *Error {
+func (s *Server) serveItem(a *answer, r *http.Request, c *container, id string, fault Fault) *Error {
 	switch r.Method {
-	case http.MethodGet, http.MethodDelete:
+	case http.MethodGet:
+		return s.readItem(a, r, c, id, fault)
+	case http.MethodDelete:
 		pk, epk, e := readKey(r, c)
 		if e != nil {
 			return e
 		}
-		op := operation{
-			verb: verbRead, key: append([]byte(pk), id...),
-			ifMatch: r.Header.Get("If-Match"), ifNoneMatch: r.Header.Get("If-None-Match"),
-		}
-		if r.Method == http.MethodDelete {
-			op.verb = verbDelete
-		} else {
-			op.ifMatch = ""
-		}
-		return s.runOne(a, r, c, epk, &op)
+		return s.runOne(a, r, c, epk, &operation{verb: verbDelete, key: append([]byte(pk), id...), ifMatch: r.Header.Get("If-Match")})
 	case http.MethodPut:
 		return s.writeItem(a, r, c, verbReplace, id)
 	case http.MethodPatch:
 		return s.patchItem(a, r, c, id)
 	}
 	return methodNotAllowed(r)
+}
+
+// readItem answers a point read, as a replica shows the item.
+func (s *Server) readItem(a *answer, r *http.Request, c *container, id string, fault Fault) *Error {
+	pk, epk, e := readKey(r, c)
+	if e != nil {
+		return e
+	}
+	p := c.lock(epk)
+	if p == nil {
+		return ownerNotFound()
+	}
+	now := s.clock.now()
+	q := scan{lives: c.lives(now), fault: fault}
+	if q.session, e = sessionOf(r, p.id); e == nil {
+		e = c.admit(p, now, priorityOf(r))
+	}
+	if e != nil {
+		p.mu.Unlock()
+		return e
+	}
+	v, at := p.get(&q, append([]byte(pk), id...))
+	charge := 1.0
+	if v != nil {
+		charge = readCharge(len(v.body))
+	}
+	p.meter.spend(charge)
+	p.mu.Unlock()
+	a.position(at)
+	switch {
+	case q.session > at.newest:
+		return sessionNotAvailable(r, at)
+	case v == nil:
+		return notFound()
+	}
+	a.charge(charge)
+	a.set("etag", v.etagText())
+	if r.Header.Get("If-None-Match") == v.etagText() {
+		a.send(http.StatusNotModified, nil)
+		return nil
+	}
+	a.send(http.StatusOK, v.appendSpliced(make([]byte, 0, len(v.body)+spliceSize), c, 0))
+	return nil
 }
 
 // writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
@@ -200,13 +236,7 @@ func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op
 	if e != nil {
 		return e
 	}
-	var res result
-	if op.verb == verbRead {
-		e = checkSession(r, t.p.position())
-	}
-	if e == nil {
-		res, e = t.do(op)
-	}
+	res, e := t.do(op)
 	if e != nil {
 		a.position(t.p.position())
 		t.abort()
@@ -219,12 +249,12 @@ func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op
 	}
 	a.position(at)
 	a.charge(res.charge)
-	if res.v == nil || res.status == http.StatusNotModified {
+	if res.v == nil {
 		a.send(res.status, nil)
 		return nil
 	}
 	a.set("etag", res.v.etagText())
-	if op.verb != verbRead && wantsMinimal(r) {
+	if wantsMinimal(r) {
 		a.send(res.status, nil)
 		return nil
 	}

@@ -38,6 +38,7 @@ func TestBadOptions(t *testing.T) {
 		{cosmosfake.Options{Region: "West US", SecondRegion: "West US"}, "SecondRegion is \"West US\""},
 		{cosmosfake.Options{Deletion: 7}, "Deletion is 7"},
 		{cosmosfake.Options{Session: 7}, "Session is 7"},
+		{cosmosfake.Options{Scan: 7}, "Scan is 7"},
 	} {
 		s, err := cosmosfake.New(test.options)
 		if err == nil {

@@ -205,6 +205,7 @@ type page struct {
 	last     int64 // LSN of the last version; 0 of none
 	held     int64 // what comes after this LSN is held back; 0 holds nothing
 	at       position
+	gone     bool // the range was split or merged before it was scanned
 }
 
 // pageLimit ends a page; the last transaction is never cut.
@@ -221,6 +222,8 @@ type scan struct {
 	keep  func(*version) bool // nil keeps all
 	lives func(*version) bool // nil lets all live
 	fault Fault
+	// session is the LSN that the client has seen: a replica that lags behind it is not asked.
+	session int64
 }
 
 // keeps tells whether a version that a replica shows belongs to the page.
@@ -254,31 +257,56 @@ func (p *partition) feed(q *scan) page {
 	})
 }
 
-// feedNow is feed as of the newest LSN, whichever replica is asked for changes.
-func (p *partition) feedNow(q *scan) page {
-	r := p.replica
-	p.replica = replica{}
-	defer func() { p.replica = r }()
+// read is feed for whoever does not hold the lock.
+func (p *partition) read(q *scan) page {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return page{gone: true}
+	}
 	return p.feed(q)
 }
 
-// snapshot is feedNow for whoever does not hold the lock.
-func (p *partition) snapshot(q scan) page {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.feedNow(&q)
+// get finds a document as a replica shows it; nil is none. The caller holds the lock.
+func (p *partition) get(q *scan, key []byte) (*version, position) {
+	var found *version
+	out := p.observe(q, func(asOf int64, _ *page) {
+		found = p.docs[string(key)]
+		if asOf < p.newest {
+			i := slices.IndexFunc(p.ended, func(v *version) bool { return v.lsn <= asOf && asOf < v.end && v.key == string(key) })
+			switch {
+			case i >= 0:
+				found = p.ended[i]
+			case found != nil && found.lsn > asOf:
+				found = nil
+			}
+		}
+		if found != nil && q.lives != nil && !q.lives(found) {
+			found = nil
+		}
+	})
+	return found, out.at
 }
 
 // observe lets collect make a page as of the LSN that a replica shows, and notes what the range reports. Both are of
 // one moment, unless the fault says otherwise.
 func (p *partition) observe(q *scan, collect func(asOf int64, out *page)) page {
-	shown := lagging(q.fault.Behind)
+	shown := func(p *partition) int64 {
+		lsn := lagging(q.fault.Behind)(p)
+		if lsn < q.session && q.fault.Behind == 0 {
+			return p.newest // another replica has it
+		}
+		return lsn
+	}
 	asOf := shown(p)
 	out := page{at: p.position()}
 	out.at.newest = asOf
 	if q.fault.Newest == NewestBefore {
 		p.elsewhere(q.fault.Between)
 		asOf = shown(p)
+	}
+	if p.closed {
+		return page{gone: true}
 	}
 	collect(asOf, &out)
 	if q.fault.Newest == NewestAfter {

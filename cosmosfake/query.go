@@ -1,10 +1,12 @@
 package cosmosfake
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,7 +69,7 @@ func (s *Server) queryResources(a *answer, r *http.Request, whole reply) *Error 
 
 // serveQuery runs a query over items: those of one partition key or of the keys that begin with it, of one physical
 // range, or of the container (REST reference, "Query Documents").
-func (s *Server) serveQuery(a *answer, r *http.Request, c *container) *Error {
+func (s *Server) serveQuery(a *answer, r *http.Request, c *container, fault Fault) *Error {
 	q, e := readQuery(r)
 	if e != nil {
 		return e
@@ -79,56 +81,85 @@ func (s *Server) serveQuery(a *answer, r *http.Request, c *container) *Error {
 		}
 		return a.reply(reply{status: http.StatusOK, body: body}, nil)
 	}
-	scope, e := scopeOf(r, c, q)
-	if e != nil {
-		return e
-	}
 	limit, e := readLimit(r)
 	if e != nil {
 		return e
 	}
 	now := s.clock.now()
-	scope.lives = c.lives(now)
-	if e := scope.admit(now, priorityOf(r)); e != nil {
-		return e
+	for !c.topology.deleted.Load() {
+		scope, e := scopeOf(r, c, q)
+		if e != nil {
+			return e
+		}
+		scope.lives, scope.fault, scope.byRID = c.lives(now), fault, s.options.Scan == ScanByRID
+		if e := scope.admit(now, priorityOf(r)); e != nil {
+			return e
+		}
+		found, e := scope.run(q, limit)
+		if e != nil {
+			return e
+		}
+		if found.gone {
+			continue // a range was split or merged meanwhile
+		}
+		scope.spend(found.charge())
+		found.answer(a, r, c)
+		return nil
 	}
-	var found results
-	if q.Whole() == "" {
-		found, e = scope.stream(q, limit, r.Header.Get("x-ms-continuation"))
-	} else {
-		found, e = scope.whole(q, limit, r.Header.Get("x-ms-continuation"))
-	}
-	if e != nil {
-		return e
-	}
-	scope.spend(found.charge())
-	found.answer(a, r, c)
-	return nil
+	return ownerNotFound()
 }
 
-// scope is which items a query reads.
+// ScanOrder is the order in which a query reads a range's items where it asks for none.
+type ScanOrder int
+
+const (
+	// ScanByLSN reads them in the order of their last writes: what is written between two pages moves to the end.
+	ScanByLSN ScanOrder = iota
+	// ScanByRID reads them in the order of their creation: what is written behind the place of the last page is not seen
+	// again.
+	ScanByRID
+)
+
+// scope is which items a query reads, and how.
 type scope struct {
+	r          *http.Request
 	partitions []*partition
+	fault      Fault
+	byRID      bool
 	lives      func(*version) bool
-	prefix     string // of the canonical keys; "" is all
-	exact      bool   // the prefix is a whole key
-	span       schemas.FeedRange
+	prefix     string             // of the canonical keys; "" is all
+	exact      bool               // the prefix is a whole key
+	span       *schemas.FeedRange // nil is all
 	c          *container
 }
 
 // scopeOf takes a query's scope from its headers, or else from its filter, as the service's gateway does.
 func scopeOf(r *http.Request, c *container, q *sql.Statement) (scope, *Error) {
-	all := scope{partitions: c.partitions(), c: c}
-	if id := r.Header.Get("x-ms-documentdb-partitionkeyrangeid"); id != "" {
-		p := c.rangeByID(id)
-		if p == nil {
-			return all, c.gone(id)
+	all := scope{r: r, partitions: c.partitions(), c: c}
+	span, e := readSpan(r)
+	if e != nil {
+		return all, e
+	}
+	id := rangeIDOf(r)
+	if id == "" && span != nil {
+		if id, e = c.rangeOf(window{span: span}); e != nil {
+			return all, e
 		}
-		all.partitions = []*partition{p}
-		all.span = schemas.FeedRange{Min: r.Header.Get("x-ms-start-epk"), Max: r.Header.Get("x-ms-end-epk")}
-		if all.span.Max == "" {
-			all.span = p.span
+	}
+	if id != "" {
+		p, e := c.lockRange(id)
+		if e != nil {
+			return all, e
 		}
+		e = p.settled()
+		p.mu.Unlock()
+		if e == nil && span != nil && !p.span.Overlaps(*span) {
+			e = rangeGone(id)
+		}
+		if e != nil {
+			return all, e
+		}
+		all.partitions, all.span = []*partition{p}, span
 		return all, all.narrow(r.Header.Get("x-ms-documentdb-partitionkey"), c)
 	}
 	if text := r.Header.Get("x-ms-documentdb-partitionkey"); text != "" && text != "[]" {
@@ -218,10 +249,7 @@ func (s *scope) holds(v *version) bool {
 	if s.prefix != "" && !(s.exact && v.pk() == s.prefix || !s.exact && strings.HasPrefix(v.pk(), s.prefix)) {
 		return false
 	}
-	if s.span.Max == "" || len(s.partitions) == 1 && s.span == s.partitions[0].span {
-		return true
-	}
-	return s.span.Contains(s.c.hashing.epk(s.c.key, v.pk()))
+	return s.span == nil || s.span.Contains(s.c.hashing.epk(s.c.key, v.pk()))
 }
 
 // results are a page of rows.
@@ -230,7 +258,8 @@ type results struct {
 	size         int
 	continuation string
 	at           position
-	read         int // documents
+	read         int  // documents
+	gone         bool // a range ended before it was read
 }
 
 func (f *results) add(row []byte) {
@@ -241,16 +270,60 @@ func (f *results) add(row []byte) {
 // unlimited is no limit of a page.
 func unlimited() pageLimit { return pageLimit{items: math.MaxInt, bytes: math.MaxInt} }
 
-// cursor is a place in a stream of results: behind a version, in a range. Its etag tells versions of one transaction
-// apart: they are numbered in their order.
+// cursor is a place in a stream of results: behind a version, in a range. It is its LSN, and its etag tells versions of
+// one transaction apart: they are numbered in their order; or by ScanByRID its resource id, and no etag.
 type cursor struct {
 	rangeID string
-	lsn     int64
+	at      int64
 	etag    uint64
 }
 
 func (c cursor) String() string {
-	return "query#" + c.rangeID + "#" + strconv.FormatInt(c.lsn, 10) + "#" + strconv.FormatUint(c.etag, 10)
+	return "query#" + c.rangeID + "#" + strconv.FormatInt(c.at, 10) + "#" + strconv.FormatUint(c.etag, 10)
+}
+
+// behind is the place behind a version.
+func (s *scope) behind(p *partition, v *version) cursor {
+	if s.byRID {
+		return cursor{rangeID: p.id, at: int64(v.rid)}
+	}
+	return cursor{p.id, v.lsn, v.etag}
+}
+
+// passed tells whether a version stands before the place.
+func (s *scope) passed(from cursor, v *version) bool {
+	if s.byRID {
+		return int64(v.rid) <= from.at
+	}
+	return v.lsn < from.at || v.lsn == from.at && v.etag <= from.etag
+}
+
+// read takes the versions of a range that a replica shows, in the order of the scan, from a place on.
+func (s *scope) read(p *partition, from cursor) (page, *Error) {
+	session, e := sessionOf(s.r, p.id)
+	if e != nil {
+		return page{}, e
+	}
+	q := scan{limit: unlimited(), lives: s.lives, fault: s.fault, session: session}
+	if !s.byRID {
+		q.after = from.at - 1
+	}
+	pg := p.read(&q)
+	if !pg.gone && session > pg.at.newest {
+		return pg, sessionNotAvailable(s.r, pg.at)
+	}
+	if s.byRID {
+		slices.SortFunc(pg.versions, func(x, y *version) int { return cmp.Compare(x.rid, y.rid) })
+	}
+	return pg, nil
+}
+
+// run gives a page of rows.
+func (s *scope) run(q *sql.Statement, limit pageLimit) (results, *Error) {
+	if q.Whole() == "" {
+		return s.stream(q, limit, s.r.Header.Get("x-ms-continuation"))
+	}
+	return s.whole(q, limit, s.r.Header.Get("x-ms-continuation"))
 }
 
 func parseCursor(text string) (cursor, *Error) {
@@ -288,22 +361,27 @@ func (s *scope) stream(q *sql.Statement, limit pageLimit, continuation string) (
 		}
 		skip = false
 		full, e := s.streamRange(q, p, from, limit, &found)
-		if full || e != nil {
+		if full || found.gone || e != nil {
 			return found, e
 		}
 	}
 	if skip {
 		return found, rangeGone(from.rangeID)
 	}
+	found.continuation = ""
 	return found, nil
 }
 
 // streamRange collects the rows of one range and tells whether the page is full.
 func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit pageLimit, found *results) (bool, *Error) {
-	pg := p.snapshot(scan{after: from.lsn - 1, limit: unlimited(), lives: s.lives})
-	found.at = pg.at
+	pg, e := s.read(p, from)
+	if e != nil || pg.gone {
+		found.gone = pg.gone
+		return false, e
+	}
+	found.at, found.continuation = pg.at, from.String()
 	for _, v := range pg.versions {
-		if v.lsn == from.lsn && v.etag <= from.etag || !s.holds(v) {
+		if s.passed(from, v) || !s.holds(v) {
 			continue
 		}
 		if found.size >= limit.bytes {
@@ -323,12 +401,11 @@ func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit p
 		for _, row := range rows {
 			found.add(row)
 		}
-		found.continuation = cursor{p.id, v.lsn, v.etag}.String()
+		found.continuation = s.behind(p, v).String()
 		if len(found.rows) >= limit.items {
 			return true, nil
 		}
 	}
-	found.continuation = ""
 	return false, nil
 }
 
@@ -348,7 +425,11 @@ func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (r
 		from = n
 	}
 	for _, p := range s.partitions {
-		pg := p.snapshot(scan{limit: unlimited(), lives: s.lives})
+		pg, e := s.read(p, cursor{})
+		if e != nil || pg.gone {
+			found.gone = pg.gone
+			return found, e
+		}
 		found.at = pg.at
 		for _, v := range pg.versions {
 			if s.holds(v) {

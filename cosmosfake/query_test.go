@@ -76,20 +76,27 @@ func TestQueryScopes(t *testing.T) {
 			}
 		})
 	}
+	states, err := s.Ranges("shop", "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
 	total := 0
-	for id := range 4 {
-		rows, _ := c.query("SELECT VALUE COUNT(1) FROM c", rangH, strconv.Itoa(id))
+	for _, state := range states {
+		rows, _ := c.query("SELECT VALUE COUNT(1) FROM c", rangH, state.ID)
 		n, err := strconv.Atoi(rows[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		half := 0
-		for _, span := range [][2]string{{"", "04"}, {"04", "0C"}, {"0C", "FF"}} {
-			part, _ := c.query("SELECT c.id FROM c", rangH, strconv.Itoa(id), "x-ms-start-epk", span[0], "x-ms-end-epk", span[1])
+		half, middle := 0, state.Span.Min+"07" // the bounds of four ranges have two digits
+		for _, headers := range [][]string{
+			append(epkHeaders(state.Span.Min, middle), rangH, state.ID),
+			epkHeaders(strings.ToLower(middle), strings.ToLower(state.Span.Max)),
+		} {
+			part, _ := c.query("SELECT c.id FROM c", append(headers, crossPartition, "True")...)
 			half += len(part)
 		}
 		if half != n {
-			t.Errorf("range %d: its parts hold %d items, it holds %d", id, half, n)
+			t.Errorf("range %s: its parts hold %d items, it holds %d", state.ID, half, n)
 		}
 		total += n
 	}
@@ -188,6 +195,15 @@ func TestQueryPlan(t *testing.T) {
 		{"SELECT VALUE COUNT(1) FROM c", `"aggregates":["Count"]`, `SELECT VALUE [{"item": COUNT(1)}] FROM c`, 2},
 		{"SELECT VALUE AVG(c.n) FROM c WHERE c.n < 5", `"aggregates":["Average"]`, `SELECT VALUE [{"item": {"sum": SUM(c.n), "count": COUNT(c.n)}}] FROM c WHERE c.n < 5`, 2},
 		{"SELECT DISTINCT VALUE c.pk FROM c", `"distinctType":"Unordered"`, "SELECT DISTINCT VALUE c.pk FROM c", 10},
+		{
+			"SELECT c.team, c.a[0] AS first, COUNT(1), AVG(c.n) AS mean FROM c WHERE c.n > 0 GROUP BY c.team, c.a[0]",
+			`"groupByExpressions":["c.team","c.a[0]"],"groupByAliases":["team","first","$1","mean"],"aggregates":[],"groupByAliasToAggregateType":{"$1":"Count","first":null,"mean":"Average","team":null}`,
+			`SELECT [{"item": c.team}, {"item": c.a[0]}] AS groupByItems, {"team": c.team, "first": c.a[0], "$1": {"item": COUNT(1)}, "mean": {"item": {"sum": SUM(c.n), "count": COUNT(c.n)}}} AS payload ` +
+				`FROM c WHERE c.n > 0 GROUP BY c.team, c.a[0]`, 2,
+		},
+		{"SELECT VALUE MAX(c.n) FROM c GROUP BY c.team", `"aggregates":["Max"]`, `SELECT [{"item": c.team}] AS groupByItems, [{"item": {"max": MAX(c.n), "count": COUNT(c.n)}}] AS payload FROM c GROUP BY c.team`, 2},
+		{"SELECT VALUE c.team FROM c GROUP BY c.team", `"aggregates":[]`, `SELECT [{"item": c.team}] AS groupByItems, c.team AS payload FROM c GROUP BY c.team`, 2},
+		{"SELECT COUNT(1), MIN(c.n) AS low FROM c", `"groupByAliases":["$1","low"]`, `SELECT {"$1": {"item": COUNT(1)}, "low": {"item": {"min": MIN(c.n), "count": COUNT(c.n)}}} AS payload FROM c`, 2},
 		{"SELECT c.id FROM c", `"rewrittenQuery":""`, "", 0},
 	} {
 		got := c.must(200, "POST", docs, queryOf(test.query), "Content-Type", asQuery, "x-ms-cosmos-is-query-plan-request", "True")

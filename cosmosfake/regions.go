@@ -64,7 +64,7 @@ func (s *Server) SecondURL() string {
 	return urlOf(s.second)
 }
 
-// checkRegion refuses a write to the region that takes none, and makes its feeds lag.
+// checkRegion refuses a write to the region that takes none, and makes its reads lag.
 func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 	if s.second == nil || regionOf(r) == s.writer.Load() {
 		return nil
@@ -76,8 +76,7 @@ func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 	return nil
 }
 
-// SetReplication makes the feeds of the region that takes no writes be n LSNs behind in every range. Point reads and
-// queries there see everything at once.
+// SetReplication makes the region that takes no writes be n LSNs behind in every range.
 func (s *Server) SetReplication(n int64) error {
 	switch {
 	case n < 0:

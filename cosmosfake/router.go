@@ -153,7 +153,7 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		case p.feed:
 			return s.serveItems(a, r, c, fault)
 		default:
-			return s.serveItem(a, r, c, p.names[2])
+			return s.serveItem(a, r, c, p.names[2], fault)
 		}
 	}
 	return notHere("resources of type " + p.shape)

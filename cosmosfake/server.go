@@ -77,6 +77,8 @@ type Options struct {
 	// PurgeEvery is how often documents whose time to live is over are removed for good; they are not seen from the
 	// moment on in which it is over. Default 0: by Purge only.
 	PurgeEvery time.Duration
+	// Scan is the order in which queries read where they ask for none.
+	Scan ScanOrder
 	// Hook is asked about every request, see SetHook. Default none.
 	Hook Hook
 }

@@ -64,15 +64,6 @@ func sessionOf(r *http.Request, rangeID string) (int64, *Error) {
 	return seen, e
 }
 
-// checkSession refuses a read by a session that is ahead of the range.
-func checkSession(r *http.Request, at position) *Error {
-	seen, e := sessionOf(r, at.rangeID)
-	if e == nil && seen > at.newest {
-		e = sessionNotAvailable(r, at)
-	}
-	return e
-}
-
 // sessionNotAvailable refuses a read by a session that is ahead of the range, as after a failover that lost writes.
 func sessionNotAvailable(r *http.Request, at position) *Error {
 	return &Error{

@@ -156,7 +156,7 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	case r.Header.Get("If-None-Match") == "":
 		return badRequest("FullFidelity Change Feed must have valid If-None-Match header. Start from beginning is not supported, nor is a start at a time.")
 	case s.merged.Load():
-		return &Error{Status: 500, Code: "InternalServerError", Message: "The partition has more than two children: the account merged partitions."}
+		return &Error{Status: 500, Code: "InternalServerError", Message: "Specified argument was out of the range of valid values. (Parameter 'Partition has more than two children which is not supported')"}
 	}
 	if e := readStart(r, &q); e != nil {
 		return e
@@ -171,12 +171,11 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 		return badRequest("The continuation is older than what the change feed retains: events up to LSN %d are out of retention.", p.events.from)
 	}
 	pg := p.allVersions(&q)
-	if p.closed { // meanwhile
-		p.mu.Unlock()
-		return c.gone(p.id)
-	}
 	p.meter.spend(pageCharge(pg.bytes))
 	p.mu.Unlock()
+	if pg.gone {
+		return c.gone(p.id)
+	}
 	a.feedPage(c, q, pg, changes)
 	return nil
 }

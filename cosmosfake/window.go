@@ -21,29 +21,43 @@ type window struct {
 func (w window) narrow() bool { return w.span != nil || w.pk != "" }
 
 func readWindow(r *http.Request, c *container) (window, *Error) {
-	w := window{id: r.Header.Get("x-ms-documentdb-partitionkeyrangeid")}
-	if _, id, ok := strings.Cut(w.id, ","); ok { // rid,range: the form of older clients
-		w.id = id
-	}
+	w := window{id: rangeIDOf(r)}
 	if text := r.Header.Get("x-ms-documentdb-partitionkey"); text != "" {
 		return w, w.readKey(c, text)
 	}
+	span, e := readSpan(r)
+	if span != nil {
+		w.within(c, *span)
+	}
+	return w, e
+}
+
+// rangeIDOf is the physical range that a request names; "" is none.
+func rangeIDOf(r *http.Request) string {
+	text := r.Header.Get("x-ms-documentdb-partitionkeyrangeid")
+	if _, id, ok := strings.Cut(text, ","); ok { // rid,range: the form of older clients
+		return id
+	}
+	return text
+}
+
+// readSpan reads the effective partition keys that a request names; nil is none.
+func readSpan(r *http.Request) (*schemas.FeedRange, *Error) {
 	lower, upper := r.Header.Get("x-ms-start-epk"), r.Header.Get("x-ms-end-epk")
 	if lower == "" && upper == "" {
-		return w, nil
+		return nil, nil
 	}
 	if kind := r.Header.Get("x-ms-read-key-type"); !strings.EqualFold(kind, "EffectivePartitionKeyRange") {
-		return w, badRequest("x-ms-read-key-type is %q with x-ms-start-epk and x-ms-end-epk, want EffectivePartitionKeyRange.", kind)
+		return nil, badRequest("x-ms-read-key-type is %q with x-ms-start-epk and x-ms-end-epk, want EffectivePartitionKeyRange.", kind)
 	}
 	span := schemas.FeedRange{Min: strings.ToUpper(lower), Max: strings.ToUpper(upper)}
 	if upper == "" {
 		span.Max = schemas.MaxEPK
 	}
 	if err := span.Validate(); err != nil {
-		return w, badRequest("x-ms-start-epk and x-ms-end-epk: %v.", err)
+		return nil, badRequest("x-ms-start-epk and x-ms-end-epk: %v.", err)
 	}
-	w.within(c, span)
-	return w, nil
+	return &span, nil
 }
 
 // within keeps what lies in a span.
@@ -85,10 +99,9 @@ func (s *Server) lockWindow(r *http.Request, c *container, w window) (*partition
 	if e != nil {
 		return nil, e
 	}
+	e = p.settled()
 	switch {
-	case p.migrating > 0:
-		p.migrating--
-		e = &Error{Status: 410, Substatus: 1008, Code: "Gone", Message: "The partition key range " + id + " is migrating."}
+	case e != nil:
 	case w.span != nil && !p.span.Overlaps(*w.span):
 		e = rangeGone(id)
 	default:
@@ -99,6 +112,15 @@ func (s *Server) lockWindow(r *http.Request, c *container, w window) (*partition
 		return nil, e
 	}
 	return p, nil
+}
+
+// settled refuses requests to a range that comes from a split, as many as SplitOptions say. The caller holds the lock.
+func (p *partition) settled() *Error {
+	if p.migrating == 0 {
+		return nil
+	}
+	p.migrating--
+	return &Error{Status: 410, Substatus: 1008, Code: "Gone", Message: "The partition key range " + p.id + " is migrating."}
 }
 
 // rangeOf is the range that holds all of a window.

@@ -66,6 +66,7 @@ func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
 	durationVar(flags, &o.Retention, "retention", "`duration` for which all versions and deletions are kept and shown by their change feed, such as 7h; without it that feed is refused, as by accounts that were not enabled for it")
 	wordVar(flags, "deletion", "`shape` of deletions in that feed", []string{"object", "array"}, func(i int) { o.Deletion = cosmosfake.DeletionShape(i) })
 	wordVar(flags, "session", "`form` of session tokens", []string{"vector", "simple", "unnumbered"}, func(i int) { o.Session = cosmosfake.SessionForm(i) })
+	wordVar(flags, "scan", "`order` in which queries read where they ask for none", []string{"lsn", "creation"}, func(i int) { o.Scan = cosmosfake.ScanOrder(i) })
 	flags.Float64Var(&o.Throughput, "throughput", 0, "`RU/s` of a container that is created without throughput of its own, whatever /offers shows for it; what is beyond is refused with 429; 0 is no limit, whatever offers say")
 	flags.Int64Var(&o.SplitBytes, "split-bytes", 0, "size of a physical range, in `bytes` of its documents, from which on it splits; 0 is never")
 	o.PurgeEvery = time.Second
