@@ -221,6 +221,9 @@ func readDefinition(r *http.Request) (id string, body []byte, _ *Error) {
 	if e := checkID(named.ID); e != nil {
 		return "", nil, e
 	}
+	if strings.ContainsAny(named.ID, `/\?#`) { // .NET SDK, Resource.Id
+		return "", nil, badRequest("The id %q holds one of the characters that are not allowed: / \\ ? #.", named.ID)
+	}
 	if len(named.ID) > 255 {
 		return "", nil, badRequest("The id has %d bytes, at most 255 are allowed here.", len(named.ID))
 	}

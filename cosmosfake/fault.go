@@ -27,6 +27,10 @@ type Fault struct {
 	ConfigBehind int64
 	// Session is the form of the session token of a feed request, where it is not the account's, Options.Session.
 	Session SessionForm
+	// StaleRanges lists the physical ranges as they were before the last split or merge.
+	StaleRanges bool
+	// Operations are the statuses with which single operations of a bulk request are refused, by their index.
+	Operations map[int]int
 	// Date is how far the clock of whoever answers is ahead; negative is behind.
 	Date time.Duration
 	// Feed is what a feed request is answered with.

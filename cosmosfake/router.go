@@ -112,7 +112,7 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		a.set("x-ms-content-path", c.rid)
 		switch {
 		case p.kind == "pkranges":
-			return s.readRanges(a, r, p, c)
+			return s.readRanges(a, r, p, c, fault)
 		case p.kind != "docs":
 			return s.serveScripts(a, r, p, c)
 		case p.feed:

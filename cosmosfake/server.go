@@ -142,7 +142,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
-		clock: clock{source: options.Clock},
+		clock:     clock{source: options.Clock},
 		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
 	if s.ledger, err = openLedger(options.Ledger); err != nil {
