@@ -63,6 +63,8 @@ type ledger struct {
 	w    io.Writer
 	file ledgerFile // the same; nil is none
 
+	lines sync.Pool // of *[]byte
+
 	mu     sync.Mutex
 	size   int64 // of the file's whole lines
 	broken error // why nothing is written any more
@@ -123,20 +125,26 @@ func (l *ledger) cut(size int64) error {
 	return err
 }
 
-// encode writes the lines of a transaction; without a ledger there are none.
-func (l *ledger) encode(entries []Entry) ([]byte, error) {
+// encode calls use with the lines of a transaction, which are good for that long; without a ledger there are none.
+func (l *ledger) encode(entries []Entry, use func(lines []byte) error) error {
 	if l.w == nil {
-		return nil, nil
+		return use(nil)
 	}
-	var lines []byte
+	buf, ok := l.lines.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer l.lines.Put(buf)
+	lines := (*buf)[:0]
 	for i := range entries {
 		line, err := json.Marshal(&entries[i])
 		if err != nil {
-			return nil, fmt.Errorf("encode ledger entry: %w", err)
+			return fmt.Errorf("encode ledger entry: %w", err)
 		}
 		lines = append(append(lines, line...), '\n')
 	}
-	return lines, nil
+	*buf = lines
+	return use(lines)
 }
 
 // append writes lines before their effects become visible. After an error the caller must not apply them.
