@@ -31,10 +31,13 @@ type adminFault struct {
 	NoLSN        bool     `json:"noLSN,omitempty"`
 	FloatTimes   bool     `json:"floatTimes,omitempty"`
 	Operation    string   `json:"operation,omitempty"`
+	StaleRanges  bool     `json:"staleRanges,omitempty"`
+
+	Operations map[int]int `json:"operations,omitempty"`
 }
 
 const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest " +
-	"date empty noETag noLSN floatTimes operation"
+	"date empty noETag noLSN floatTimes operation staleRanges operations"
 
 // The words of enumerations, in the order of their values.
 func dropWords() []string    { return []string{"", "before", "after"} }
@@ -48,6 +51,7 @@ func (q *adminFault) rule() (FaultRule, error) {
 		Fault: Fault{
 			Delay: time.Duration(q.Delay), Status: q.Status, Substatus: q.Substatus, Message: q.Message, RetryAfter: time.Duration(q.RetryAfter),
 			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind, Date: time.Duration(q.Date),
+			StaleRanges: q.StaleRanges, Operations: q.Operations,
 			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation},
 		},
 	}
@@ -86,6 +90,7 @@ func (s *Server) faultList() any {
 			RetryAfter: duration(f.RetryAfter), Tear: f.Tear, Behind: f.Behind, ConfigBehind: f.ConfigBehind,
 			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest], Date: duration(f.Date),
 			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation,
+			StaleRanges: f.StaleRanges, Operations: f.Operations,
 		}})
 	}
 	return map[string]any{"faults": list}

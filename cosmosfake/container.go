@@ -78,6 +78,9 @@ func (c *container) json() []byte {
 
 func (c *container) entry(p *partition, op string, at time.Time) Entry {
 	e := Entry{Op: op, Container: c.name, RID: c.rid, Time: at}
+	if p == nil && op != OpDeleteContainer {
+		e.DefaultTTL = c.ttl.seconds.Load()
+	}
 	if p != nil {
 		e.Range, e.Min, e.Max, e.Config = p.id, p.span.Min, p.span.Max, p.config
 	}
@@ -265,7 +268,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	now := s.clock.now()
 	changed := c.record()
 	changed.Body, changed.TS, changed.ETag = body, now.Unix(), s.resourceETag(now.Unix())
-	if e := s.note(&record{Account: s.accountRecord(), Container: changed}); e != nil {
+	entry := c.entry(nil, OpReplaceContainer, now)
+	entry.DefaultTTL = ttl.seconds.Load()
+	if e := s.note(&record{Account: s.accountRecord(), Container: changed}, entry); e != nil {
 		return reply{}, e
 	}
 	c.body, c.ts, c.etag = changed.Body, changed.TS, changed.ETag

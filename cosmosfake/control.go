@@ -95,7 +95,10 @@ func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
 		if requests == 0 {
 			requests = -1
 		}
-		p.replica = replica{on: true, lsn: max(p.newest-behind, p.floor), left: requests}
+		if to := p.newest - behind; to < p.floor {
+			return fmt.Errorf("no replica can be at lsn %d: the range remembers from %d on", to, p.floor)
+		}
+		p.replica = replica{on: true, lsn: p.newest - behind, left: requests}
 		return nil
 	})
 }

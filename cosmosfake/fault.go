@@ -34,6 +34,10 @@ type Fault struct {
 	ConfigBehind int64
 	// Session is the form of the session token of such a request, where it is not the account's, Options.Session.
 	Session SessionForm
+	// StaleRanges lists the physical ranges as they were before the last split or merge.
+	StaleRanges bool
+	// Operations are the statuses with which single operations of a bulk request are refused, by their index.
+	Operations map[int]int
 	// Date is how far the clock of whoever answers is ahead; negative is behind.
 	Date time.Duration
 	// Feed is what a feed request is answered with.
@@ -120,13 +124,19 @@ func (f *Fault) check() error {
 	case f.Newest < NewestWith || f.Newest > NewestAfter:
 		return fmt.Errorf("newest is %d, want NewestWith, NewestBefore or NewestAfter", f.Newest)
 	}
+	for _, status := range f.Operations {
+		if status < 400 || status > 599 {
+			return fmt.Errorf("an operation's status is %d, want 400 to 599", status)
+		}
+	}
 	return nil
 }
 
 // idle tells that nothing would happen.
 func (f *Fault) idle() bool {
 	return f.Delay == 0 && f.Drop == DropNot && f.Status == 0 && f.Tear == 0 && f.Behind == 0 && f.ConfigBehind == 0 &&
-		f.Session == SessionVector && f.Newest == NewestWith && f.Date == 0 && f.Feed == FeedForm{}
+		f.Session == SessionVector && f.Newest == NewestWith && f.Date == 0 && f.Feed == FeedForm{} &&
+		!f.StaleRanges && len(f.Operations) == 0
 }
 
 // refusal is the answer that the fault asks for; nil is none.

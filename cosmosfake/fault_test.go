@@ -112,6 +112,7 @@ func TestBadFaultRules(t *testing.T) {
 		"session":     {Fault: cosmosfake.Fault{Session: 3}},
 		"newest":      {Fault: cosmosfake.Fault{Newest: -1}},
 		"behind":      {Fault: cosmosfake.Fault{Behind: -1}},
+		"operation":   {Fault: cosmosfake.Fault{Operations: map[int]int{0: 200}}},
 		"retry after": {Fault: cosmosfake.Fault{Status: 429, RetryAfter: -1}},
 	} {
 		if err := s.AddFault(r); err == nil {

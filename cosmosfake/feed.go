@@ -30,7 +30,10 @@ func (s *Server) serveFeed(a *answer, r *http.Request, c *container, fault Fault
 		return e
 	}
 	q := scan{limit: limit, keep: w.keep, fault: fault}
+	wire := r.Header.Get(wireFormatHeader)
 	switch mode := r.Header.Get("A-IM"); {
+	case wire != "" && wire != wireFormat:
+		return badRequest("%s is %q, want %s.", wireFormatHeader, wire, wireFormat)
 	case mode == "":
 		return s.readFeed(a, r, c, w, q)
 	case strings.EqualFold(mode, "Incremental Feed"):

@@ -192,11 +192,14 @@ func TestHistoryIsBounded(t *testing.T) {
 	if _, err := s.Failover(orders0, 2001); err == nil {
 		t.Errorf("a failover beyond the history: got no error")
 	}
-	if _, err := s.Lag(orders0, 3000, 0); err != nil {
+	if _, err := s.Lag(orders0, 2001, 0); err == nil {
+		t.Errorf("a replica beyond the history: got no error")
+	}
+	if _, err := s.Lag(orders0, 2000, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.feed("0", ""); ids(t, got) != "1@2 2@3 4@5 5@5 3@6" || got.newest(t) != 6 {
-		t.Errorf("a replica beyond the history: got %q newest %d, want the state at the floor", ids(t, got), got.newest(t))
+		t.Errorf("a replica at the floor: got %q newest %d, want the state at the floor", ids(t, got), got.newest(t))
 	}
 }
 

@@ -103,7 +103,26 @@ func readKey(r *http.Request, c *container) (canonical string, epk []byte, _ *Er
 	if err != nil {
 		return "", nil, badRequest("Partition key %s is invalid: %v.", text, err)
 	}
-	return canonical, epk, nil
+	return canonical, epk, checkKeySize(canonical)
+}
+
+// maxKey is the service's limit of a partition key's value (service limits).
+const maxKey = 2048
+
+func checkKeySize(canonical string) *Error {
+	if len(canonical) <= maxKey {
+		return nil
+	}
+	var parts []any
+	if err := json.Unmarshal([]byte(canonical), &parts); err != nil { // it is canonical
+		panic(err)
+	}
+	for _, part := range parts {
+		if text, ok := part.(string); ok && len(text) > maxKey {
+			return badRequest("The partition key has %d bytes, at most %d are allowed.", len(text), maxKey)
+		}
+	}
+	return nil
 }
 
 func keyMismatch(header, extracted string) *Error {
@@ -121,7 +140,7 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 	case r.Method != http.MethodPost:
 		return methodNotAllowed(r)
 	case isTrue(r, "x-ms-cosmos-is-batch-request"):
-		return s.serveBatch(a, r, c)
+		return s.serveBatch(a, r, c, fault)
 	case isQuery(r):
 		return s.serveQuery(a, r, c, fault)
 	case isTrue(r, "x-ms-documentdb-is-upsert"):

@@ -109,10 +109,10 @@ func (j *journal) close() error {
 // ledger's lines come second, and stand in the journal too: what a kill between the two kept out of the ledger is
 // written there by the next start.
 func (s *Server) keep(r *record, entries ...Entry) error {
-	lines, err := s.ledger.encode(entries)
-	if err != nil {
-		return err
-	}
+	return s.ledger.encode(entries, func(lines []byte) error { return s.keepLines(r, lines) })
+}
+
+func (s *Server) keepLines(r *record, lines []byte) error {
 	j := s.journal
 	if j == nil {
 		return s.ledger.append(lines)

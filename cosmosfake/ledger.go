@@ -14,16 +14,17 @@ import (
 
 // Ledger operations.
 const (
-	OpCreate          = "create"
-	OpReplace         = "replace"
-	OpUpsert          = "upsert"
-	OpDelete          = "delete"
-	OpPurge           = "purge"
-	OpFailover        = "failover"
-	OpSplit           = "split"
-	OpMerge           = "merge"
-	OpCreateContainer = "create_container"
-	OpDeleteContainer = "delete_container"
+	OpCreate           = "create"
+	OpReplace          = "replace"
+	OpUpsert           = "upsert"
+	OpDelete           = "delete"
+	OpPurge            = "purge"
+	OpFailover         = "failover"
+	OpSplit            = "split"
+	OpMerge            = "merge"
+	OpCreateContainer  = "create_container"
+	OpReplaceContainer = "replace_container"
+	OpDeleteContainer  = "delete_container"
 	// OpRestoreContainer brings back what OpDeleteContainer of the same RID ended.
 	OpRestoreContainer = "restore_container"
 )
@@ -32,7 +33,8 @@ const (
 // failover has Config (the new number) and UndoneFrom (the first LSN undone: that and all later ones of this range
 // are void); a container's lines have no range. A purge is the removal of a document whose time to live was over. A
 // split has a line for every range that comes to be, a merge one: Parents are the ranges that end with it, and LSN is
-// the newest one that it begins with. What a merge keeps gets new LSNs; its etags stay.
+// the newest one that it begins with. What a merge keeps gets new LSNs; its etags stay. What was alive
+// at a time follows from the times to live: an item's own, else its container's at that time, from its _ts.
 type Entry struct {
 	Op         string    `json:"op"`
 	Container  string    `json:"container"` // database.container
@@ -48,8 +50,10 @@ type Entry struct {
 	TS         int64     `json:"ts,omitempty"` // `_ts`, where the range's clock is another (Server.Skew)
 	PK         string    `json:"pk,omitempty"` // canonical JSON array
 	ID         string    `json:"id,omitempty"`
-	SHA256     string    `json:"sha256,omitempty"` // of the user's bytes as kept; none for a deletion
-	ETag       string    `json:"etag,omitempty"`   // the value of _etag
+	SHA256     string    `json:"sha256,omitempty"`      // of the user's bytes as kept; none for a deletion
+	ETag       string    `json:"etag,omitempty"`        // the value of _etag
+	TTL        int32     `json:"ttl,omitempty"`         // the item's own time to live
+	DefaultTTL int64     `json:"default_ttl,omitempty"` // the container's, of its creation, replacement and restore; 0 is none
 }
 
 // ledger writes entries, one Write call per transaction. After a Write that failed in the middle nothing may follow: a
@@ -58,6 +62,8 @@ type Entry struct {
 type ledger struct {
 	w    io.Writer
 	file ledgerFile // the same; nil is none
+
+	lines sync.Pool // of *[]byte
 
 	mu     sync.Mutex
 	size   int64 // of the file's whole lines
@@ -119,20 +125,26 @@ func (l *ledger) cut(size int64) error {
 	return err
 }
 
-// encode writes the lines of a transaction; without a ledger there are none.
-func (l *ledger) encode(entries []Entry) ([]byte, error) {
+// encode calls use with the lines of a transaction, which are good for that long; without a ledger there are none.
+func (l *ledger) encode(entries []Entry, use func(lines []byte) error) error {
 	if l.w == nil {
-		return nil, nil
+		return use(nil)
 	}
-	var lines []byte
+	buf, ok := l.lines.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer l.lines.Put(buf)
+	lines := (*buf)[:0]
 	for i := range entries {
 		line, err := json.Marshal(&entries[i])
 		if err != nil {
-			return nil, fmt.Errorf("encode ledger entry: %w", err)
+			return fmt.Errorf("encode ledger entry: %w", err)
 		}
 		lines = append(append(lines, line...), '\n')
 	}
-	return lines, nil
+	*buf = lines
+	return use(lines)
 }
 
 // append writes lines before their effects become visible. After an error the caller must not apply them.

@@ -488,6 +488,7 @@ func (t *transaction) entry(c change) Entry {
 		e.PK, e.ID = c.before.pk(), c.before.id()
 		return e
 	}
+	e.TTL = c.after.ttl
 	e.PK, e.ID, e.SHA256, e.ETag = c.after.pk(), c.after.id(), c.hash, c.after.etagText()
 	return e
 }

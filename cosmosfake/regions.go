@@ -88,44 +88,55 @@ func (s *Server) SetReplication(n int64) error {
 	return nil
 }
 
-// FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or as many as it remembers,
-// and has a higher configuration number.
+// FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or all that it has taken since
+// the container was created, and has a higher configuration number. It is an error, and nothing happens, if a range does not
+// remember that much.
 func (s *Server) FailOverRegion(n int64) error {
+	if err := s.failOverRegion(n); err != nil {
+		return fmt.Errorf("fail over region: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) failOverRegion(n int64) error {
 	switch {
 	case s.second == nil:
-		return fmt.Errorf("fail over region: the account has only %s", s.options.Region)
+		return fmt.Errorf("the account has only %s", s.options.Region)
 	case n < 0:
-		return fmt.Errorf("fail over region: %d LSNs, want 0 or more", n)
+		return fmt.Errorf("%d LSNs: want 0 or more", n)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var all []*container
+	for _, d := range sorted(s.databases) {
+		all = append(all, sorted(d.containers)...)
+	}
+	for _, c := range all {
+		defer c.topology.lockAll()()
+	}
+	for _, c := range all {
+		for _, p := range c.partitions() {
+			if to := p.newest - p.loses(n); to < p.floor {
+				return fmt.Errorf("range %s of %s cannot go back to lsn %d: it remembers from %d on", p.id, c.name, to, p.floor)
+			}
+		}
+	}
 	if err := s.keep(&record{Act: &actRecord{Op: actRegion}}); err != nil {
-		return fmt.Errorf("fail over region: %w", err)
+		return err
 	}
 	s.writer.Store(1 - s.writer.Load())
-	for _, d := range sorted(s.databases) {
-		for _, c := range sorted(d.containers) {
-			if err := s.failOver(c, n); err != nil {
-				return fmt.Errorf("fail over region: %w", err)
+	for _, c := range all {
+		for _, p := range c.partitions() {
+			if err := s.failOverRange(c, p, p.loses(n)); err != nil {
+				return fmt.Errorf("range %s of %s: %w", p.id, c.name, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (s *Server) failOver(c *container, n int64) error {
-	c.topology.mu.Lock() // no range ends meanwhile
-	defer c.topology.mu.Unlock()
-	for _, p := range c.partitions() {
-		p.mu.Lock()
-		err := s.failOverRange(c, p, min(n, p.newest-p.floor))
-		p.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("range %s of %s: %w", p.id, c.name, err)
-		}
-	}
-	return nil
-}
+// loses is how many LSNs a range loses by a failover that loses n.
+func (p *partition) loses(n int64) int64 { return min(n, p.newest-firstLSN) }
 
 // RestoreContainer brings back the last container of this name that was deleted, as a restore into the same account
 // does: with the same resource id and documents, and LSNs that begin again. Accounts that keep versions

@@ -147,7 +147,7 @@ func (s *Server) route(a *answer, r *http.Request, p path, fault Fault) *Error {
 		case p.kind == "operations":
 			return s.deleteKey(a, r, c)
 		case p.kind == "pkranges":
-			return s.readRanges(a, r, p, c)
+			return s.readRanges(a, r, p, c, fault)
 		case p.kind != "docs":
 			return s.serveScripts(a, r, p, c)
 		case p.feed:

@@ -14,7 +14,10 @@ import (
 // The feed of all versions and deletions. What it shows is kept for as long as the account retains, apart from the
 // log of the newest versions.
 
-const wireFormatHeader = "x-ms-cosmos-changefeed-wire-format-version"
+const (
+	wireFormatHeader = "x-ms-cosmos-changefeed-wire-format-version"
+	wireFormat       = "2021-09-15"
+)
 
 // DeletionShape is how the feed of all versions shows a deletion. The service's documents and its clients' sources
 // know both.
@@ -153,7 +156,9 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	switch {
 	case s.options.Retention == 0:
 		return badRequest("Change Feed 'All Versions and Deletes' mode must be enabled.")
-	case r.Header.Get("If-None-Match") == "":
+	case r.Header.Get(wireFormatHeader) == "":
+		return notHere("all versions in the form of before " + wireFormat + ", which " + wireFormatHeader + " asks for")
+	case r.Header.Get("If-None-Match") == "", r.Header.Get("If-Modified-Since") != "":
 		return badRequest("FullFidelity Change Feed must have valid If-None-Match header. Start from beginning is not supported, nor is a start at a time.")
 	case s.merged.Load():
 		return &Error{Status: 500, Code: "InternalServerError", Message: "Specified argument was out of the range of valid values. (Parameter 'Partition has more than two children which is not supported')"}
