@@ -188,6 +188,15 @@ func TestQueryPlan(t *testing.T) {
 		{"SELECT VALUE COUNT(1) FROM c", `"aggregates":["Count"]`, `SELECT VALUE [{"item": COUNT(1)}] FROM c`, 2},
 		{"SELECT VALUE AVG(c.n) FROM c WHERE c.n < 5", `"aggregates":["Average"]`, `SELECT VALUE [{"item": {"sum": SUM(c.n), "count": COUNT(c.n)}}] FROM c WHERE c.n < 5`, 2},
 		{"SELECT DISTINCT VALUE c.pk FROM c", `"distinctType":"Unordered"`, "SELECT DISTINCT VALUE c.pk FROM c", 10},
+		{
+			"SELECT c.team, c.a[0] AS first, COUNT(1), AVG(c.n) AS mean FROM c WHERE c.n > 0 GROUP BY c.team, c.a[0]",
+			`"groupByExpressions":["c.team","c.a[0]"],"groupByAliases":["team","first","$1","mean"],"aggregates":[],"groupByAliasToAggregateType":{"$1":"Count","first":null,"mean":"Average","team":null}`,
+			`SELECT [{"item": c.team}, {"item": c.a[0]}] AS groupByItems, {"team": c.team, "first": c.a[0], "$1": {"item": COUNT(1)}, "mean": {"item": {"sum": SUM(c.n), "count": COUNT(c.n)}}} AS payload ` +
+				`FROM c WHERE c.n > 0 GROUP BY c.team, c.a[0]`, 2,
+		},
+		{"SELECT VALUE MAX(c.n) FROM c GROUP BY c.team", `"aggregates":["Max"]`, `SELECT [{"item": c.team}] AS groupByItems, [{"item": {"max": MAX(c.n), "count": COUNT(c.n)}}] AS payload FROM c GROUP BY c.team`, 2},
+		{"SELECT VALUE c.team FROM c GROUP BY c.team", `"aggregates":[]`, `SELECT [{"item": c.team}] AS groupByItems, c.team AS payload FROM c GROUP BY c.team`, 2},
+		{"SELECT COUNT(1), MIN(c.n) AS low FROM c", `"groupByAliases":["$1","low"]`, `SELECT {"$1": {"item": COUNT(1)}, "low": {"item": {"min": MIN(c.n), "count": COUNT(c.n)}}} AS payload FROM c`, 2},
 		{"SELECT c.id FROM c", `"rewrittenQuery":""`, "", 0},
 	} {
 		got := c.must(200, "POST", docs, queryOf(test.query), "Content-Type", asQuery, "x-ms-cosmos-is-query-plan-request", "True")

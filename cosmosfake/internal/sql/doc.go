@@ -8,7 +8,7 @@
 //
 // Cosmium does FROM, JOIN, WHERE and scalar expressions. What it reads or computes unlike the service is done here:
 // the text is cut into tokens and written again in the part of the language that its parser knows (token.go,
-// rewrite.go); comparisons get the service's rules for values that are missing or of different types (filter.go);
-// order, groups, aggregates and limits are computed here (run.go). Everything else is refused with the reason; nothing is
-// guessed at.
+// rewrite.go); conditions that it does not know are computed for each document (computed.go); comparisons get the
+// service's rules for values that are missing or of different types (filter.go); order, groups, aggregates and limits are
+// computed here (run.go). Everything else is refused with the reason; nothing is guessed at.
 package sql

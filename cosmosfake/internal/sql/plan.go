@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pikami/cosmium/parsers"
@@ -9,20 +10,20 @@ import (
 
 // Plan is what a client needs to put together the rows of several ranges (queryInfo of the service's query plan).
 type Plan struct {
-	DistinctType         string            `json:"distinctType"`
-	Top                  *int              `json:"top"`
-	Offset               *int              `json:"offset"`
-	Limit                *int              `json:"limit"`
-	OrderBy              []string          `json:"orderBy"`
-	OrderByExpressions   []string          `json:"orderByExpressions"`
-	GroupByExpressions   []string          `json:"groupByExpressions"`
-	GroupByAliases       []string          `json:"groupByAliases"`
-	Aggregates           []string          `json:"aggregates"`
-	AggregateTypes       map[string]string `json:"groupByAliasToAggregateType"`
-	RewrittenQuery       string            `json:"rewrittenQuery"`
-	HasSelectValue       bool              `json:"hasSelectValue"`
-	DCountInfo           *struct{}         `json:"dCountInfo"`
-	HasNonStreamingOrder bool              `json:"hasNonStreamingOrderBy"`
+	DistinctType         string             `json:"distinctType"`
+	Top                  *int               `json:"top"`
+	Offset               *int               `json:"offset"`
+	Limit                *int               `json:"limit"`
+	OrderBy              []string           `json:"orderBy"`
+	OrderByExpressions   []string           `json:"orderByExpressions"`
+	GroupByExpressions   []string           `json:"groupByExpressions"`
+	GroupByAliases       []string           `json:"groupByAliases"`
+	Aggregates           []string           `json:"aggregates"`
+	AggregateTypes       map[string]*string `json:"groupByAliasToAggregateType"`
+	RewrittenQuery       string             `json:"rewrittenQuery"`
+	HasSelectValue       bool               `json:"hasSelectValue"`
+	DCountInfo           *struct{}          `json:"dCountInfo"`
+	HasNonStreamingOrder bool               `json:"hasNonStreamingOrderBy"`
 }
 
 // orderPlaceholder is where a client puts the condition with which it resumes an ordered query.
@@ -32,7 +33,7 @@ const orderPlaceholder = "{documentdb-formattableorderbyquery-filter}"
 func (s *Statement) Plan() (*Plan, error) {
 	p := &Plan{
 		DistinctType: "None", OrderBy: []string{}, OrderByExpressions: []string{}, GroupByExpressions: []string{},
-		GroupByAliases: []string{}, Aggregates: []string{}, AggregateTypes: map[string]string{}, HasSelectValue: s.value,
+		GroupByAliases: []string{}, Aggregates: []string{}, AggregateTypes: map[string]*string{}, HasSelectValue: s.value,
 	}
 	if s.distinct {
 		p.DistinctType = "Unordered"
@@ -47,10 +48,8 @@ func (s *Statement) Plan() (*Plan, error) {
 		p.Offset, p.Limit = &s.offset, &s.limit
 	}
 	switch {
-	case len(s.groups) > 0:
-		return nil, unsupported("the plan of GROUP BY over several ranges")
-	case s.aggregates:
-		return p, s.planAggregate(p)
+	case len(s.groups) > 0, s.aggregates:
+		return p, s.planGroups(p)
 	case len(s.order) > 0:
 		s.planOrder(p)
 	case s.top >= 0 || s.limit >= 0 || s.distinct:
@@ -61,7 +60,13 @@ func (s *Statement) Plan() (*Plan, error) {
 
 // clause is the text of a clause of the outermost query, from its keyword to the next clause; "" if there is none.
 func (s *Statement) clause(keyword string) string {
-	depth, from := 0, -1
+	from, to := s.clauseAt(keyword)
+	return strings.TrimSpace(s.text[from:to])
+}
+
+func (s *Statement) clauseAt(keyword string) (from, to int) {
+	depth := 0
+	from = -1
 	for _, t := range s.tokens {
 		switch {
 		case t.is("("):
@@ -71,13 +76,13 @@ func (s *Statement) clause(keyword string) string {
 		case depth == 0 && from < 0 && t.is(keyword):
 			from = t.from
 		case depth == 0 && from >= 0 && (t.is("FROM") || t.is("WHERE") || t.is("ORDER") || t.is("GROUP") || t.is("OFFSET")):
-			return strings.TrimSpace(s.text[from:t.from])
+			return from, t.from
 		}
 	}
 	if from < 0 {
-		return ""
+		return 0, 0
 	}
-	return strings.TrimSpace(s.text[from:])
+	return from, len(s.text)
 }
 
 // withoutLimits is the query of one range: every one may hold all that the client keeps.
@@ -185,31 +190,119 @@ func (s *Statement) planOrder(p *Plan) {
 	}
 }
 
-// planAggregate asks each range for the parts of one aggregate.
-func (s *Statement) planAggregate(p *Plan) error {
-	n := s.columns[0].node
-	if !s.value || n.aggregate == "" || len(s.columns) != 1 {
-		return unsupported("the plan of aggregates other than SELECT VALUE of one over several ranges")
-	}
-	text := strings.TrimSpace(s.text[s.columnsFrom():s.columnsTo()])
-	call := strings.TrimSpace(text[len("VALUE"):])
+// aggregateOf is the part of an aggregate that a range computes, and the client's name of what puts the parts together.
+func aggregateOf(f parsers.FunctionCallType, call string) (name, item string) {
 	arg := call[strings.IndexByte(call, '('):]
-	item := call
-	switch n.aggregate {
+	switch f {
 	case parsers.FunctionCallAggregateAvg:
-		p.Aggregates = []string{"Average"}
-		item = fmt.Sprintf(`{"sum": SUM%s, "count": COUNT%s}`, arg, arg)
-	case parsers.FunctionCallAggregateCount:
-		p.Aggregates = []string{"Count"}
+		return "Average", fmt.Sprintf(`{"sum": SUM%s, "count": COUNT%s}`, arg, arg)
 	case parsers.FunctionCallAggregateSum:
-		p.Aggregates = []string{"Sum"}
+		return "Sum", call
 	case parsers.FunctionCallAggregateMin:
-		p.Aggregates = []string{"Min"}
-		item = fmt.Sprintf(`{"min": MIN%s, "count": COUNT%s}`, arg, arg)
+		return "Min", fmt.Sprintf(`{"min": MIN%s, "count": COUNT%s}`, arg, arg)
 	case parsers.FunctionCallAggregateMax:
-		p.Aggregates = []string{"Max"}
-		item = fmt.Sprintf(`{"max": MAX%s, "count": COUNT%s}`, arg, arg)
+		return "Max", fmt.Sprintf(`{"max": MAX%s, "count": COUNT%s}`, arg, arg)
 	}
-	p.RewrittenQuery = join2(fmt.Sprintf(`SELECT VALUE [{"item": %s}]`, item), s.clause("FROM"), s.clause("WHERE"))
+	return "Count", call
+}
+
+// planGroups asks each range for its groups, or without GROUP BY for one: what they are grouped by, and their columns,
+// of which aggregates are parts (source of the .NET SDK, GroupByQueryPipelineStage).
+func (s *Statement) planGroups(p *Plan) error {
+	from, to := s.columnsFrom(), s.columnsTo()
+	if s.value {
+		from += len("VALUE")
+	}
+	texts := s.list(from, to)
+	if len(texts) != len(s.columns) {
+		return unsupported("the plan of this projection over several ranges")
+	}
+	members := make([]string, len(texts))
+	for i, c := range s.columns {
+		members[i] = texts[i]
+		var kind *string
+		switch {
+		case c.node.aggregate != "":
+			name, item := aggregateOf(c.node.aggregate, texts[i])
+			kind, members[i] = &name, fmt.Sprintf(`{"item": %s}`, item)
+			if s.value {
+				p.Aggregates = []string{name}
+			}
+		case c.node.holdsAggregate():
+			return unsupported("the plan of an aggregate within an object or array over several ranges")
+		}
+		if !s.value {
+			p.GroupByAliases = append(p.GroupByAliases, c.name)
+			p.AggregateTypes[c.name] = kind
+			members[i] = fmt.Sprintf("%q: %s", c.name, members[i])
+		}
+	}
+	payload := "{" + strings.Join(members, ", ") + "}"
+	if s.value {
+		if payload = members[0]; len(p.Aggregates) > 0 {
+			payload = "[" + payload + "]"
+		}
+	}
+	var items []string
+	if len(s.groups) > 0 {
+		from, to := s.clauseAt("GROUP")
+		p.GroupByExpressions = s.list(from+len("GROUP"), to)
+		p.GroupByExpressions[0] = strings.TrimSpace(p.GroupByExpressions[0][len("BY"):])
+		for _, text := range p.GroupByExpressions {
+			items = append(items, fmt.Sprintf(`{"item": %s}`, text))
+		}
+	}
+	switch {
+	case len(items) > 0:
+		payload = "[" + strings.Join(items, ", ") + "] AS groupByItems, " + payload + " AS payload"
+	case s.value:
+		payload = "VALUE " + payload
+	default:
+		payload += " AS payload"
+	}
+	p.RewrittenQuery = join2("SELECT "+payload, s.clause("FROM"), s.clause("WHERE"), s.clause("GROUP"))
 	return nil
+}
+
+// list are the texts between the commas of what stands from one place of the query to another, without their names.
+func (s *Statement) list(from, to int) []string {
+	var (
+		texts []string
+		depth int
+		begin = -1
+		end   int
+		named bool
+	)
+	for _, t := range s.tokens {
+		if t.from < from || t.to > to {
+			continue
+		}
+		switch {
+		case t.is("("), t.is("["), t.is("{"):
+			depth++
+		case t.is(")"), t.is("]"), t.is("}"):
+			depth--
+		case depth == 0 && t.is(","):
+			texts, begin, named = append(texts, s.text[max(begin, 0):end]), -1, false
+			continue
+		case depth == 0 && t.is("AS"):
+			named = true
+		}
+		if named {
+			continue
+		}
+		if begin < 0 {
+			begin = t.from
+		}
+		end = t.to
+	}
+	return append(texts, s.text[max(begin, 0):end])
+}
+
+// holdsAggregate tells whether some value in it is one of a group.
+func (n node) holdsAggregate() bool {
+	if n.aggregate != "" || slices.ContainsFunc(n.array, node.holdsAggregate) {
+		return true
+	}
+	return slices.ContainsFunc(n.object, func(c column) bool { return c.node.holdsAggregate() })
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,8 +43,10 @@ type between struct {
 }
 
 const (
-	prefix  = "t_"
-	notName = "@_not"
+	prefix = "t_"
+	// keyPrefix marks a key of an object in the projection that the parser does not know, in hexadecimal.
+	keyPrefix = "k_"
+	notName   = "@_not"
 )
 
 // unsupported names what is refused.
@@ -125,8 +128,11 @@ func (w *rewriter) step() error {
 }
 
 func (w *rewriter) objectKey(name string) error {
-	if !simple(name) {
-		return unsupported(fmt.Sprintf("the object key %q", name))
+	if !simple(name) || strings.HasPrefix(name, keyPrefix) {
+		if w.depth > 0 || w.root != "" { // the executor would write it
+			return unsupported(fmt.Sprintf("the object key %q within parentheses or behind FROM", name))
+		}
+		name = keyPrefix + hex.EncodeToString([]byte(name))
 	}
 	w.at++
 	w.emit(name)

@@ -1,8 +1,10 @@
 package sql
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pikami/cosmium/parsers"
@@ -218,7 +220,7 @@ func (s *Statement) node(item parsers.SelectItem) (node, error) {
 		}
 		return node{aggregate: call.Type, expr: s.expr(arg)}, nil
 	}
-	if !holdsAggregate(item) {
+	if !holdsAggregate(item) && !holdsKey(item) {
 		return node{expr: s.expr(item)}, nil
 	}
 	var n node
@@ -238,10 +240,27 @@ func (s *Statement) node(item parsers.SelectItem) (node, error) {
 		if n.array != nil {
 			n.array = append(n.array, c)
 		} else {
-			n.object = append(n.object, column{child.Alias, c})
+			n.object = append(n.object, column{keyOf(child.Alias), c})
 		}
 	}
 	return n, nil
+}
+
+// holdsKey tells whether an object in it has a key that the parser does not know.
+func holdsKey(item parsers.SelectItem) bool {
+	return slices.ContainsFunc(item.SelectItems, func(child parsers.SelectItem) bool {
+		return strings.HasPrefix(child.Alias, keyPrefix) || holdsKey(child)
+	})
+}
+
+// keyOf is an object's key as it was meant.
+func keyOf(alias string) string {
+	if text, ok := strings.CutPrefix(alias, keyPrefix); ok {
+		if name, err := hex.DecodeString(text); err == nil {
+			return string(name)
+		}
+	}
+	return alias
 }
 
 func isAggregate(f parsers.FunctionCallType) bool {
