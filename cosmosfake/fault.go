@@ -20,7 +20,8 @@ type Fault struct {
 	Status    int
 	Substatus int
 	Message   string
-	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest.
+	// Behind makes a feed request be answered by a replica that is this many LSNs behind the newest, or as far back as
+	// the range remembers.
 	Behind int64
 	// ConfigBehind makes that replica report a configuration number that is this much lower. It shows what the last
 	// failover of the range undid, and nothing that came after.

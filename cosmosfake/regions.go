@@ -64,7 +64,8 @@ func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 	return nil
 }
 
-// SetReplication makes the feeds of the region that takes no writes be n LSNs behind in every range. Point reads and
+// SetReplication makes the feeds of the region that takes no writes be n LSNs behind in every range, or as far as that
+// remembers. Point reads and
 // queries there see everything at once.
 func (s *Server) SetReplication(n int64) { s.behind.Store(max(n, 0)) }
 
