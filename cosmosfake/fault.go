@@ -27,7 +27,8 @@ type Fault struct {
 	// Tear ends the connection after so many bytes of the answer's body; a negative number, after its headers. 0 means
 	// not. What was asked for is done.
 	Tear int64
-	// Behind makes a feed, list, query or point read be answered by a replica that is this many LSNs behind the newest.
+	// Behind makes a feed, list, query or point read be answered by a replica that is this many LSNs behind the newest,
+	// or as far back as the range remembers.
 	Behind int64
 	// ConfigBehind makes that replica report a configuration number that is this much lower. It shows what the last
 	// failover of the range undid, and nothing that came after.

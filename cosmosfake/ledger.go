@@ -181,14 +181,17 @@ func (l *ledger) takeBack(n int) bool {
 }
 
 // complete appends the last lines of a data directory that a kill between the two kept out of the ledger, where that is
-// a file that can be read. An empty one is new and begins here.
+// a file that can be read. An empty one is new and begins here; one that other directories share has them further up.
 func (l *ledger) complete(lines []byte) error {
 	if l.file == nil || l.size == 0 || len(lines) == 0 {
 		return nil
 	}
-	tail := make([]byte, min(l.size, int64(len(lines))))
+	tail := make([]byte, min(l.size, max(int64(len(lines)), sharedTail)))
 	if _, err := l.file.ReadAt(tail, l.size-int64(len(tail))); err != nil {
 		return nil // it is for writing only
+	}
+	if bytes.Contains(tail, lines) {
+		return nil
 	}
 	for have := len(lines); ; {
 		if bytes.HasSuffix(tail, lines[:have]) {
@@ -197,6 +200,9 @@ func (l *ledger) complete(lines []byte) error {
 		have = bytes.LastIndexByte(lines[:have-1], '\n') + 1
 	}
 }
+
+// sharedTail is how far up complete looks.
+const sharedTail = 1 << 20
 
 // close refuses what comes later. The writer is its owner's.
 func (l *ledger) close() {

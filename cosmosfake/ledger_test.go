@@ -132,7 +132,22 @@ func TestLedgerAfterKill(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	whole := readFile(t, name)
+	another := openLedgerFile(t, name) // what another server wrote into it since
+	if _, err := another.WriteString("{\"op\":\"failover\"}\n"); err != nil {
+		t.Fatal(err)
+	}
+	shared := readFile(t, name)
+	s, err = cosmosfake.New(cosmosfake.Options{Ledger: another, Dir: copyOf(t, dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, name); !bytes.Equal(got, shared) {
+		t.Errorf("a shared ledger: got %s, want %s", got, shared)
+	}
+	whole := shared[:bytes.LastIndex(shared, []byte(`{"op":"failover"}`))]
 	lines := bytes.SplitAfter(whole, []byte("\n"))
 	second := len(whole) - len(lines[len(lines)-2])
 	first := second - len(lines[len(lines)-3])
@@ -141,11 +156,7 @@ func TestLedgerAfterKill(t *testing.T) {
 		if err := os.WriteFile(again, whole[:left], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		copied := t.TempDir()
-		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-			t.Fatal(err)
-		}
-		started, err := cosmosfake.New(cosmosfake.Options{Ledger: openLedgerFile(t, again), Dir: copied})
+		started, err := cosmosfake.New(cosmosfake.Options{Ledger: openLedgerFile(t, again), Dir: copyOf(t, dir)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,6 +167,15 @@ func TestLedgerAfterKill(t *testing.T) {
 			t.Errorf("from %d of %d bytes: got %s, want %s", left, len(whole), got, whole)
 		}
 	}
+}
+
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }
 
 // TestCloseWaits: a request that a hook held up while the server was closed is done nowhere, and Close waits for what is

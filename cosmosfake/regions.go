@@ -76,7 +76,8 @@ func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 	return nil
 }
 
-// SetReplication makes the region that takes no writes be n LSNs behind in every range.
+// SetReplication makes the region that takes no writes be n LSNs behind in every range, or as far as that
+// remembers.
 func (s *Server) SetReplication(n int64) error {
 	switch {
 	case n < 0:
