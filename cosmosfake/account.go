@@ -221,10 +221,25 @@ func readDefinition(r *http.Request) (id string, body []byte, _ *Error) {
 	if e := checkID(named.ID); e != nil {
 		return "", nil, e
 	}
-	if len(named.ID) > 255 {
-		return "", nil, badRequest("The id has %d bytes, at most 255 are allowed here.", len(named.ID))
+	if e := checkName(named.ID); e != nil {
+		return "", nil, e
 	}
 	return named.ID, body, nil
+}
+
+// checkName refuses what no database, container or script is called (the id of azure-cosmos-dotnet-v3's resources; the
+// texts are its RMResources.InvalidCharacterInResourceName and InvalidSpaceEndingInResourceName). Items may be.
+func checkName(id string) *Error {
+	if len(id) > 255 {
+		return badRequest("The id has %d bytes, at most 255 are allowed here.", len(id))
+	}
+	if i := strings.IndexAny(id, `/\?#`); i >= 0 {
+		return badRequest("The resource name presented contains invalid character '%c'.", id[i])
+	}
+	if strings.HasSuffix(id, " ") {
+		return badRequest("The resource name can't end with space.")
+	}
+	return nil
 }
 
 func isResourceProperty(name string) bool {

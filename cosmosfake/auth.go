@@ -41,11 +41,8 @@ func (s *Server) authorize(r *http.Request, p path) *Error {
 	if date == "" {
 		date = r.Header.Get("Date")
 	}
-	payload := strings.ToLower(r.Method) + "\n" + p.kind + "\n" + p.link + "\n" + strings.ToLower(date) + "\n\n"
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write([]byte(payload))
-	sent, err := base64.StdEncoding.DecodeString(parts["sig"])
-	if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
+	payload, ok := s.signed(r, p, date, parts["sig"])
+	if !ok {
 		return &Error{Status: 401, Code: "Unauthorized", Message: unauthorized + "'" + payload + "'"}
 	}
 	if s.options.Clock != nil {
@@ -55,9 +52,33 @@ func (s *Server) authorize(r *http.Request, p path) *Error {
 	if err != nil {
 		return &Error{Status: 401, Code: "Unauthorized", Message: "The x-ms-date header '" + date + "' is not in RFC 1123 form."}
 	}
-	if skew := s.clock.now().Sub(at); skew > maxSkew || skew < -maxSkew {
+	if skew := s.clock.outside().Sub(at); skew > maxSkew || skew < -maxSkew {
 		return &Error{Status: 403, Code: "Forbidden", Message: "The authorization token is not valid at the current time. " +
-			"Please create another token and retry (token start time: " + date + ", current time: " + s.date() + ")."}
+			"Please create another token and retry (token start time: " + date + ", current time: " + dateOf(s.clock.outside()) + ")."}
 	}
 	return nil
+}
+
+// signed tells whether the key made a signature, and of what it must have made it.
+func (s *Server) signed(r *http.Request, p path, date, signature string) (payload string, _ bool) {
+	sent, err := base64.StdEncoding.DecodeString(signature)
+	for _, of := range p.signatures() {
+		payload = strings.ToLower(r.Method) + "\n" + of[0] + "\n" + of[1] + "\n" + strings.ToLower(date) + "\n\n"
+		mac := hmac.New(sha256.New, s.key)
+		mac.Write([]byte(payload))
+		if err == nil && hmac.Equal(sent, mac.Sum(nil)) {
+			return payload, true
+		}
+	}
+	return payload, false
+}
+
+// signatures are the type and the link that a request is signed with. Of a deletion by partition key clients know two
+// types, and with and without the rest of the path.
+func (p path) signatures() [][2]string {
+	if p.shape != "dbs/colls/operations" {
+		return [][2]string{{p.kind, p.link}}
+	}
+	of := pathOf(p.names[0], p.names[1])
+	return [][2]string{{"colls", of}, {"colls", p.link}, {"partitionkey", p.link}, {"partitionkey", of}}
 }

@@ -14,9 +14,9 @@ const maxOperations = 100
 
 // serveBatch does a transactional batch: all operations under one LSN, or none. The wire format is azcosmos' and the
 // JavaScript SDK's: a JSON array of {operationType, id, resourceBody, ifMatch, …}. Bodies are kept as they were sent.
-func (s *Server) serveBatch(a *answer, r *http.Request, c *container) *Error {
+func (s *Server) serveBatch(a *answer, r *http.Request, c *container, fault Fault) *Error {
 	if !isTrue(r, "x-ms-cosmos-batch-atomic") {
-		return s.serveBulk(a, r, c)
+		return s.serveBulk(a, r, c, fault)
 	}
 	pk, epk, e := readKey(r, c)
 	if e != nil {
@@ -80,6 +80,9 @@ func appendFailure(body []byte, status, substatus int) []byte {
 	if substatus != 0 {
 		body = append(body, `,"subStatusCode":`...)
 		body = strconv.AppendInt(body, int64(substatus), 10)
+	}
+	if status == http.StatusTooManyRequests {
+		body = append(body, `,"retryAfterMilliseconds":1`...)
 	}
 	return append(body, `,"requestCharge":0}`...)
 }

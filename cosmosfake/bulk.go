@@ -18,7 +18,7 @@ type outcome struct {
 // serveBulk does operations on one physical range, each for itself; those that succeed share an LSN. The wire format is
 // that of the .NET and JavaScript SDKs: a batch with x-ms-cosmos-batch-atomic: False, a range, and a partitionKey in
 // each operation. Without x-ms-cosmos-batch-continue-on-error nothing is done after the first failure.
-func (s *Server) serveBulk(a *answer, r *http.Request, c *container) *Error {
+func (s *Server) serveBulk(a *answer, r *http.Request, c *container, fault Fault) *Error {
 	id := r.Header.Get("x-ms-documentdb-partitionkeyrangeid")
 	p := c.rangeByID(id)
 	switch {
@@ -45,6 +45,8 @@ func (s *Server) serveBulk(a *answer, r *http.Request, c *container) *Error {
 		switch {
 		case failed && !isTrue(r, "x-ms-cosmos-batch-continue-on-error"):
 			one.e = &Error{Status: http.StatusFailedDependency}
+		case fault.Operations[i] != 0:
+			one.e = refusedOperation(fault.Operations[i])
 		case one.e == nil:
 			one.result, one.e = t.do(&one.op)
 		}
@@ -62,6 +64,14 @@ func (s *Server) serveBulk(a *answer, r *http.Request, c *container) *Error {
 	a.charge(max(charge, 1))
 	a.send(status, appendOutcomes(c, list, r))
 	return nil
+}
+
+// refusedOperation is what a fault makes of one.
+func refusedOperation(status int) *Error {
+	if status == http.StatusTooManyRequests {
+		return &Error{Status: status, Substatus: 3200}
+	}
+	return &Error{Status: status}
 }
 
 func appendOutcomes(c *container, list []outcome, r *http.Request) []byte {
@@ -131,5 +141,5 @@ func bulkKey(c *container, p *partition, raw []byte) (string, *Error) {
 	case !p.span.Contains(schemas.HexEPK(epk)):
 		return "", rangeGone(p.id)
 	}
-	return pk, nil
+	return pk, checkKeySize(pk)
 }

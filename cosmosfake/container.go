@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -77,6 +78,9 @@ func (c *container) json() []byte {
 
 func (c *container) entry(p *partition, op string, at time.Time) Entry {
 	e := Entry{Op: op, Container: c.name, RID: c.rid, Time: at}
+	if p == nil && op != OpDeleteContainer {
+		e.DefaultTTL = c.ttl.seconds.Load()
+	}
 	if p != nil {
 		e.Range, e.Min, e.Max, e.Config = p.id, p.span.Min, p.span.Max, p.config
 	}
@@ -186,6 +190,9 @@ func (s *Server) createContainer(r *http.Request, databaseID string) (reply, *Er
 	if e != nil {
 		return reply{}, e
 	}
+	if e := checkIndexing(body); e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.databases[databaseID]
@@ -234,6 +241,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e != nil {
 		return reply{}, e
 	}
+	if e := checkIndexing(body); e != nil {
+		return reply{}, e
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, c, e := s.locate(databaseID, containerID)
@@ -258,7 +268,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	now := s.clock.now()
 	changed := c.record()
 	changed.Body, changed.TS, changed.ETag = body, now.Unix(), s.resourceETag(now.Unix())
-	if e := s.note(&record{Account: s.accountRecord(), Container: changed}); e != nil {
+	entry := c.entry(nil, OpReplaceContainer, now)
+	entry.DefaultTTL = ttl.seconds.Load()
+	if e := s.note(&record{Account: s.accountRecord(), Container: changed}, entry); e != nil {
 		return reply{}, e
 	}
 	c.body, c.ts, c.etag = changed.Body, changed.TS, changed.ETag
@@ -285,6 +297,27 @@ func (s *Server) forgetContainer(d *database, c *container) {
 	s.drop(c)
 	delete(d.containers, c.id)
 	delete(s.offers, c.rid)
+}
+
+// checkIndexing refuses an indexing mode that the service does not have (the text is azure-cosmos-dotnet-v3's
+// RMResources.InvalidEnumValue). The rest of the policy is kept as it is.
+func checkIndexing(body []byte) *Error {
+	var sent struct {
+		Policy struct {
+			Mode *string `json:"indexingMode"`
+		} `json:"indexingPolicy"`
+	}
+	if err := json.Unmarshal(body, &sent); err != nil {
+		return badRequest("The indexingPolicy is invalid: %v.", err)
+	}
+	if mode := sent.Policy.Mode; mode != nil {
+		switch strings.ToLower(*mode) {
+		case "consistent", "lazy", "none":
+		default:
+			return badRequest("Invalid value %s passed for enum IndexingMode: want consistent, lazy or none.", *mode)
+		}
+	}
+	return nil
 }
 
 // completeDefinition fills in what the service adds to a partition key definition; everything else stays as it

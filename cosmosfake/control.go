@@ -2,6 +2,8 @@ package cosmosfake
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -64,13 +66,21 @@ func (s *Server) failOverRange(c *container, p *partition, n int64) error {
 	return nil
 }
 
-// Bump takes n LSNs without a record, as internal writes of the service do.
+// maxLSN is more than any range of the service has, and small enough for doubles, which clients keep LSNs in.
+const maxLSN = 1 << 53
+
+// Bump takes n LSNs without a record, as internal writes of the service do. A range cannot go beyond LSN 2^53 by it.
 func (s *Server) Bump(r Range, n int64) (RangeState, error) {
 	return s.control("bump", r, n, func(c *container, p *partition) error {
-		if err := s.keep(&record{Act: &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}}); err != nil {
+		if n > maxLSN-p.newest {
+			return fmt.Errorf("LSN %d plus %d is more than %d, the greatest", p.newest, n, int64(maxLSN))
+		}
+		now := s.clock.now()
+		act := &actRecord{Op: actBump, In: c.rid, Ranges: []string{p.id}, LSNs: n}
+		if err := s.keep(&record{Time: now.UnixNano(), Act: act}); err != nil {
 			return err
 		}
-		p.bump(n)
+		p.bump(n, now, s.options.Retention)
 		return nil
 	})
 }
@@ -85,7 +95,10 @@ func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
 		if requests == 0 {
 			requests = -1
 		}
-		p.replica = replica{on: true, lsn: max(p.newest-behind, p.floor), left: requests}
+		if to := p.newest - behind; to < p.floor {
+			return fmt.Errorf("no replica can be at lsn %d: the range remembers from %d on", to, p.floor)
+		}
+		p.replica = replica{on: true, lsn: p.newest - behind, left: requests}
 		return nil
 	})
 }
@@ -94,6 +107,16 @@ func (s *Server) Lag(r Range, behind int64, requests int) (RangeState, error) {
 func (s *Server) ClearLag(r Range) (RangeState, error) {
 	return s.control("clear lag of", r, 0, func(_ *container, p *partition) error {
 		p.replica = replica{}
+		return nil
+	})
+}
+
+// Skew makes the clock of a range differ from the account's: its writes have a _ts that is later by so much, or earlier
+// if it is negative, as a write has that took long to become visible, or one to the primary that took over. So `_ts` can
+// go back along LSNs and be later than the Date of an answer. Times in the ledger stay the account's.
+func (s *Server) Skew(r Range, by time.Duration) (RangeState, error) {
+	return s.control("skew", r, 0, func(_ *container, p *partition) error {
+		p.skew = by
 		return nil
 	})
 }
@@ -112,15 +135,26 @@ func (s *Server) control(verb string, r Range, n int64, do func(*container, *par
 	}
 	p := c.rangeByID(r.ID)
 	if p == nil {
-		return RangeState{}, wrap(rangeGone(r.ID))
+		return RangeState{}, wrap(c.noRange(r.ID))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return RangeState{}, wrap(rangeGone(r.ID))
+		return RangeState{}, wrap(c.noRange(r.ID))
 	}
 	if err := do(c, p); err != nil {
 		return RangeState{}, wrap(err)
 	}
 	return p.state(), nil
+}
+
+// noRange is what clients are told of a range that is gone, and which ranges there are instead.
+func (c *container) noRange(id string) *Error {
+	e := rangeGone(id)
+	names := make([]string, 0, len(c.partitions()))
+	for _, p := range c.partitions() {
+		names = append(names, p.id)
+	}
+	e.Message += " There are " + strings.Join(names, ", ") + "."
+	return e
 }

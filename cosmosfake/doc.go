@@ -24,7 +24,7 @@
 //     failover.
 //   - The journal is what a data directory keeps: a line for everything that was done; a snapshot takes the place of
 //     the lines before it.
-//   - A [Fault] is what a [Hook] does to one request.
+//   - A [Fault] is what a [Hook] or a [FaultRule] does to one request.
 //
 // Guarantees:
 //
@@ -33,10 +33,11 @@
 //     document is read, so that taking them out again is the exact inverse (INV-6).
 //   - With a data directory, what was acknowledged outlives the program, however that ends, with its LSNs and etags.
 //   - A ledger line is written before its write is visible to any reader and before it is acknowledged. A write whose
-//     line cannot be written is refused and not done.
+//     line cannot be written is refused and not done, and a ledger that holds part of a write takes no other one.
 //   - Lines of one range stand in the order of their LSNs; their times never go back.
 //   - `_ts` is the ledger's time cut to whole seconds, and never later than the Date of any later response. Date
 //     is cut to whole seconds as well: a write may be up to one second later than the Date that a reader saw last.
+//     A test changes that by [Server.Skew] and [Fault].Date.
 //   - A query's rows that are whole documents are the bytes of those documents, and so is what a patch does not touch.
 //
 // Facts about the service come from its REST reference and from the source of azcosmos v1.5.0.

@@ -54,7 +54,7 @@ func FuzzSplice(f *testing.F) {
 	}
 	def := schemas.KeyDefinition{Paths: [][]string{{"pk"}}}
 	f.Fuzz(func(t *testing.T, raw []byte, lsn, ts int64, etag uint64) {
-		s := &Server{}
+		s := &Server{ledger: new(ledger)}
 		var scan schemas.Document
 		d, e := s.parseDocument(&container{key: def}, &scan, raw)
 		if e != nil {

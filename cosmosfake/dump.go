@@ -3,7 +3,6 @@ package cosmosfake
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,11 +122,7 @@ func (s *Server) serveLines(a *answer, r *http.Request) *Error {
 		return methodNotAllowed(r)
 	}
 	if err != nil {
-		refusal := badRequest("%v", err)
-		if e := (*Error)(nil); errors.As(err, &e) {
-			refusal.Status, refusal.Substatus, refusal.Code = e.Status, e.Substatus, e.Code
-		}
-		return refusal
+		return refusalOf(err)
 	}
 	a.send(http.StatusOK, dumped.Bytes())
 	return nil

@@ -30,7 +30,10 @@ func (s *Server) serveFeed(a *answer, r *http.Request, c *container, fault Fault
 		return e
 	}
 	q := scan{limit: limit, keep: w.keep, fault: fault}
+	wire := r.Header.Get(wireFormatHeader)
 	switch mode := r.Header.Get("A-IM"); {
+	case wire != "" && wire != wireFormat:
+		return badRequest("%s is %q, want %s.", wireFormatHeader, wire, wireFormat)
 	case mode == "":
 		return s.readFeed(a, r, c, w, q)
 	case strings.EqualFold(mode, "Incremental Feed"):
@@ -87,12 +90,20 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 
 // feedPage answers with a page of a change feed.
 func (a *answer) feedPage(c *container, q scan, pg page, f form) {
+	how := q.fault.Feed
+	if how.Empty {
+		pg.versions, pg.events, pg.bytes, pg.last = nil, nil, 0, min(q.after, pg.at.newest)
+	}
 	n := len(pg.versions) + len(pg.events)
 	a.position(pg.at)
+	if how.NoLSN {
+		a.w.Header().Del("lsn")
+		a.w.Header().Del("x-ms-cosmos-llsn")
+	}
 	a.set("x-ms-item-count", strconv.Itoa(n))
-	if n > 0 {
+	if n > 0 || how.Empty {
 		a.set("etag", lsnETag(pg.last))
-		a.stream(c, pg, f)
+		a.stream(c, pg, f, how)
 		return
 	}
 	// The etag moves past LSNs without records, never back: a replica that lags must not rewind a reader. It stays
@@ -104,7 +115,9 @@ func (a *answer) feedPage(c *container, q scan, pg page, f form) {
 	if q.after != math.MaxInt64 {
 		etag = max(etag, q.after)
 	}
-	a.set("etag", lsnETag(etag))
+	if !how.NoETag {
+		a.set("etag", lsnETag(etag))
+	}
 	a.charge(1)
 	a.send(http.StatusNotModified, nil)
 }
@@ -179,7 +192,7 @@ func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q 
 	case !only && next != nil:
 		a.set("x-ms-continuation", next.id+"#0")
 	}
-	a.stream(c, pg, documents)
+	a.stream(c, pg, documents, FeedForm{})
 	return nil
 }
 
@@ -193,7 +206,7 @@ const (
 )
 
 // stream writes a page without encoding its documents again. It is called without any lock: versions do not change.
-func (a *answer) stream(c *container, pg page, f form) {
+func (a *answer) stream(c *container, pg page, f form, how FeedForm) {
 	a.charge(pageCharge(pg.bytes))
 	a.set("Content-Type", "application/json")
 	a.start(200, -1)
@@ -208,9 +221,9 @@ func (a *answer) stream(c *container, pg page, f form) {
 		}
 		switch {
 		case pg.events != nil:
-			buf = pg.events[i].append(buf, c, a.s.options.Deletion)
+			buf = pg.events[i].append(buf, c, a.s.options.Deletion, how)
 		case f == wrapped:
-			buf = pg.versions[i].appendWrapped(buf, c)
+			buf = pg.versions[i].appendWrapped(buf, c, how)
 		case f == changes:
 			buf = pg.versions[i].appendSpliced(buf, c, pg.versions[i].lsn)
 		default:

@@ -2,8 +2,10 @@ package cosmosfake_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 )
@@ -190,11 +192,14 @@ func TestHistoryIsBounded(t *testing.T) {
 	if _, err := s.Failover(orders0, 2001); err == nil {
 		t.Errorf("a failover beyond the history: got no error")
 	}
-	if _, err := s.Lag(orders0, 3000, 0); err != nil {
+	if _, err := s.Lag(orders0, 2001, 0); err == nil {
+		t.Errorf("a replica beyond the history: got no error")
+	}
+	if _, err := s.Lag(orders0, 2000, 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.feed("0", ""); ids(t, got) != "1@2 2@3 4@5 5@5 3@6" || got.newest(t) != 6 {
-		t.Errorf("a replica beyond the history: got %q newest %d, want the state at the floor", ids(t, got), got.newest(t))
+		t.Errorf("a replica at the floor: got %q newest %d, want the state at the floor", ids(t, got), got.newest(t))
 	}
 }
 
@@ -237,5 +242,46 @@ func TestReadFeed(t *testing.T) {
 	}
 	if sum != 30 {
 		t.Errorf("range by range: got %d, want 30", sum)
+	}
+}
+
+// TestReplicaOfBeforeFailover shows what the failover undid, and nothing that came after, whatever happens to the range.
+func TestReplicaOfBeforeFailover(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{Retention: time.Hour})
+	c := rest{t, s}
+	c.makeOrders(1)
+	for _, id := range []string{"kept", "changed", "deleted"} { // 2 to 4
+		c.upsert(`["a"]`, `{"id":"`+id+`","pk":"a"}`)
+	}
+	c.upsert(`["a"]`, `{"id":"lost","pk":"a"}`)              // 5
+	c.upsert(`["a"]`, `{"id":"changed","pk":"a","n":2}`)     // 6
+	c.must(204, "DELETE", docs+"/deleted", "", pkH, `["a"]`) // 7
+	if _, err := s.Failover(orders0, 3); err != nil {
+		t.Fatal(err)
+	}
+	c.upsert(`["a"]`, `{"id":"new","pk":"a"}`)
+	c.upsert(`["a"]`, `{"id":"kept","pk":"a","n":3}`)
+	if _, err := s.Bump(orders0, 2000); err != nil { // history forgets
+		t.Fatal(err)
+	}
+	fault := cosmosfake.Fault{ConfigBehind: 1}
+	s.SetHook(func(*http.Request) *cosmosfake.Fault { return &fault })
+	if got := c.feed("0", ""); ids(t, got) != "kept@2 lost@5 changed@6" || got.header.Get("x-ms-session-token") != "0:1#7#1=7" {
+		t.Errorf("got %q with %s", ids(t, got), got.header.Get("x-ms-session-token"))
+	}
+	if got := c.feed("0", `"5"`, "x-ms-max-item-count", "1"); ids(t, got) != "changed@6" {
+		t.Errorf("after 5: got %q", ids(t, got))
+	}
+	const events = "[create lost@5<0 replace changed@6<3 delete deleted@7<4]"
+	if got := c.versions("0", `"4"`); fmt.Sprint(versionsOf(t, got)) != events || got.newest(t) != 7 {
+		t.Errorf("got %s newest %d, want %s", versionsOf(t, got), got.newest(t), events)
+	}
+	fault.Behind = 2
+	if got := c.feed("0", ""); ids(t, got) != "kept@2 changed@3 deleted@4 lost@5" || got.newest(t) != 5 {
+		t.Errorf("two behind: got %q newest %d", ids(t, got), got.newest(t))
+	}
+	fault = cosmosfake.Fault{}
+	if got := c.feed("0", ""); ids(t, got) != "changed@3 deleted@4 new@5 kept@6" {
+		t.Errorf("another replica: got %q", ids(t, got))
 	}
 }

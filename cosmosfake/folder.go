@@ -26,22 +26,80 @@ const (
 	journalSuffix  = ".journal"
 )
 
-// openFolder makes a folder if it is not there. One server at a time has it.
+// lockName is the file that says whose the folder is.
+const lockName = "lock"
+
+var errLocked = errors.New("it is in use")
+
+// openFolder makes a folder if it is not there. One server at a time has it, of this process or of another.
 func openFolder(path string) (folder, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := prepareFolder(path); err != nil {
 		return folder{}, err
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := lockFile(filepath.Join(path, lockName))
+	if errors.Is(err, errLocked) {
+		holder := "another server of this process"
+		if pid := readPID(filepath.Join(path, lockName)); pid != os.Getpid() {
+			holder = "process " + strconv.Itoa(pid)
+		}
+		return folder{}, fmt.Errorf("folder %s is in use by %s: end that, or take another folder%s", path, holder, lockRemedy)
+	}
 	if err != nil {
 		return folder{}, err
-	}
-	if err := lockFile(lock); err != nil {
-		return folder{}, errors.Join(fmt.Errorf("%s is another server's, or cannot be locked: %w", path, err), lock.Close())
 	}
 	return folder{path: path, lock: lock}, nil
 }
 
-func (f folder) unlock() error { return f.lock.Close() }
+// prepareFolder makes a folder that is not there, and refuses one that holds other things and nothing of a server's: the
+// path may be a mistake.
+func prepareFolder(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name == lockName || strings.HasSuffix(name, journalSuffix) || strings.HasSuffix(name, snapshotSuffix) {
+			return nil
+		}
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 || info.IsDir() { // a ledger may have just been made in it
+			return fmt.Errorf("folder %s holds other things (%s): give a folder of its own, which is made if it is not there", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// writePID says who has a lock.
+func writePID(file *os.File) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+// readPID is 0 where nobody wrote it.
+func readPID(name string) int {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (f folder) unlock() error { return unlockFile(f.lock) }
 
 func (f folder) name(number int64, suffix string) string {
 	return filepath.Join(f.path, fmt.Sprintf("%010d%s", number, suffix))
@@ -150,7 +208,7 @@ func (f folder) read(take func(line []byte) error) (int64, error) {
 	journals = slices.DeleteFunc(journals, func(n int64) bool { return n < from })
 	for i, n := range journals {
 		if n != from+int64(i) {
-			return 0, fmt.Errorf("%s: %w", f.name(from+int64(i), journalSuffix), fs.ErrNotExist)
+			return 0, damaged(f.name(from+int64(i), journalSuffix), fs.ErrNotExist)
 		}
 		end := mustBeWhole
 		if i == len(journals)-1 {
@@ -162,7 +220,7 @@ func (f folder) read(take func(line []byte) error) (int64, error) {
 	}
 	if len(journals) == 0 {
 		if len(snapshots) > 0 {
-			return 0, fmt.Errorf("%s: %w", f.name(from, journalSuffix), fs.ErrNotExist)
+			return 0, damaged(f.name(from, journalSuffix), fs.ErrNotExist)
 		}
 		return 0, nil
 	}
@@ -179,6 +237,19 @@ const (
 
 var errTorn = errors.New("its last line is torn")
 
+// damagedError says what to do about a folder that cannot be read.
+type damagedError struct {
+	where string
+	err   error
+}
+
+func (e *damagedError) Error() string {
+	return e.where + ": " + plain(e.err) + "; the folder is damaged: put it back from a copy, or move it away to begin with an empty account"
+}
+func (e *damagedError) Unwrap() error { return e.err }
+
+func damaged(where string, err error) error { return &damagedError{where, err} }
+
 func (f folder) readFile(name string, take func(line []byte) error, end ending) error {
 	file, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -194,12 +265,12 @@ func (f folder) readFile(name string, take func(line []byte) error, end ending) 
 		case errors.Is(err, io.EOF) && end == mayBeTorn:
 			return file.Truncate(whole)
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%s: %w", name, errTorn)
+			return damaged(name, errTorn)
 		case err == nil:
 			err = take(line)
 		}
 		if err != nil {
-			return fmt.Errorf("%s, line %d: %w", name, number, err)
+			return damaged(fmt.Sprintf("%s, line %d", name, number), err)
 		}
 		whole += int64(len(line))
 	}

@@ -216,12 +216,3 @@ func TestRun(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestBadOptions(t *testing.T) {
-	for _, o := range []cosmosfake.Options{{Key: "%"}, {Ranges: -1}, {Ranges: 2000}, {Addr: "nowhere"}} {
-		if s, err := cosmosfake.New(o); err == nil {
-			t.Errorf("%+v: got no error", o)
-			_ = s.Close()
-		}
-	}
-}

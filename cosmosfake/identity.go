@@ -34,9 +34,9 @@ func (s *Server) authorizeIdentity(r *http.Request, p path, token string) *Error
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return refuse("its payload is no JSON object with nbf and exp")
 	}
-	now := s.clock.now()
+	now := s.clock.outside()
 	if now.Add(maxSkew).Before(time.Unix(claims.NotBefore, 0)) || now.Add(-maxSkew).After(time.Unix(claims.Expires, 0)) {
-		return refuse("it is not valid at " + s.date())
+		return refuse("it is not valid at " + dateOf(now))
 	}
 	return dataPlane(r, p)
 }

@@ -25,6 +25,7 @@ type record struct {
 	Event     *eventRecord     `json:"event,omitempty"`
 	Write     *writeRecord     `json:"write,omitempty"`
 	Act       *actRecord       `json:"act,omitempty"`
+	Ledger    string           `json:"ledger,omitempty"` // the lines of what was done
 }
 
 type accountRecord struct {
@@ -96,6 +97,7 @@ type rangeRecord struct {
 	Floor   int64             `json:"floor"`
 	RIDs    uint64            `json:"rids"`
 	From    int64             `json:"from"` // events before are out of retention
+	Ticks   []tick            `json:"ticks,omitempty"`
 	Parents []string          `json:"parents,omitempty"`
 	Merged  bool              `json:"merged,omitempty"`
 	Since   int64             `json:"since,omitempty"`
@@ -130,6 +132,7 @@ type writeRecord struct {
 	In      string         `json:"in"`
 	Range   string         `json:"range"`
 	LSN     int64          `json:"lsn"`
+	TS      int64          `json:"ts,omitempty"` // where it is not the record's time
 	Changes []changeRecord `json:"changes"`
 }
 
@@ -185,6 +188,9 @@ func (one *script) record(c *container, kind string) *scriptRecord {
 // record is what the journal keeps of a transaction.
 func (t *transaction) record() *record {
 	w := &writeRecord{In: t.c.rid, Range: t.p.id, LSN: t.lsn, Changes: make([]changeRecord, len(t.changes))}
+	if stamp := t.stamp(); stamp != t.time.Unix() {
+		w.TS = stamp
+	}
 	for i, c := range t.changes {
 		if v := c.after; v != nil {
 			w.Changes[i] = changeRecord{Op: c.op, PK: v.pk(), ID: v.id(), Body: v.body, ETag: v.etag, RID: v.rid, TTL: v.ttl}
@@ -271,7 +277,7 @@ func (p *partition) image(retention time.Duration) imagePart {
 		}
 	}
 	if retention > 0 { // without, events are not remembered
-		r.From, part.events = p.events.from, slices.Clone(p.events.list)
+		r.From, r.Ticks, part.events = p.events.from, slices.Clone(p.events.ticks), slices.Clone(p.events.list)
 	}
 	return part
 }

@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -102,7 +103,26 @@ func readKey(r *http.Request, c *container) (canonical string, epk []byte, _ *Er
 	if err != nil {
 		return "", nil, badRequest("Partition key %s is invalid: %v.", text, err)
 	}
-	return canonical, epk, nil
+	return canonical, epk, checkKeySize(canonical)
+}
+
+// maxKey is the service's limit of a partition key's value (service limits).
+const maxKey = 2048
+
+func checkKeySize(canonical string) *Error {
+	if len(canonical) <= maxKey {
+		return nil
+	}
+	var parts []any
+	if err := json.Unmarshal([]byte(canonical), &parts); err != nil { // it is canonical
+		panic(err)
+	}
+	for _, part := range parts {
+		if text, ok := part.(string); ok && len(text) > maxKey {
+			return badRequest("The partition key has %d bytes, at most %d are allowed.", len(text), maxKey)
+		}
+	}
+	return nil
 }
 
 func keyMismatch(header, extracted string) *Error {
@@ -120,7 +140,7 @@ func (s *Server) serveItems(a *answer, r *http.Request, c *container, fault Faul
 	case r.Method != http.MethodPost:
 		return methodNotAllowed(r)
 	case isTrue(r, "x-ms-cosmos-is-batch-request"):
-		return s.serveBatch(a, r, c)
+		return s.serveBatch(a, r, c, fault)
 	case isQuery(r):
 		return s.serveQuery(a, r, c, fault)
 	case isTrue(r, "x-ms-documentdb-is-upsert"):
@@ -194,18 +214,18 @@ func (s *Server) readItem(a *answer, r *http.Request, c *container, id string, f
 
 // writeItem reads the document of a create, upsert or replace and does it. id is the path's, of a replace.
 func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id string) *Error {
-	pk, epk, e := readKey(r, c)
-	if e != nil {
-		return e
-	}
 	raw, e := readBody(r)
 	if e != nil {
 		return e
 	}
+	pk, epk, e := readKey(r, c)
+	if e != nil {
+		return mayBeQuery(e, raw)
+	}
 	var scan schemas.Document
 	doc, e := s.parseDocument(c, &scan, raw)
 	if e != nil {
-		return e
+		return mayBeQuery(e, raw)
 	}
 	if string(doc.pk) != pk {
 		return keyMismatch(pk, string(doc.pk))
@@ -215,6 +235,18 @@ func (s *Server) writeItem(a *answer, r *http.Request, c *container, v verb, id 
 	}
 	op := operation{verb: v, doc: doc, key: doc.key, ifMatch: r.Header.Get("If-Match")}
 	return s.runOne(a, r, c, epk, &op)
+}
+
+// mayBeQuery says what is missing when the body of a creation that is refused looks like a query.
+func mayBeQuery(e *Error, body []byte) *Error {
+	var sent struct {
+		ID    any    `json:"id"`
+		Query string `json:"query"`
+	}
+	if json.Unmarshal(body, &sent) == nil && sent.ID == nil && sent.Query != "" {
+		e.Message += " (A query needs the headers x-ms-documentdb-isquery: True and Content-Type: application/query+json; without them its body is taken for an item.)"
+	}
+	return e
 }
 
 // runOne does one operation in a transaction of its own and answers.

@@ -105,17 +105,23 @@ func (j *journal) close() error {
 	return errors.Join(j.failed, j.file.Sync(), j.file.Close(), j.folder.unlock())
 }
 
-// keep writes what is done into the journal and the ledger; after an error it must not be done. The ledger's lines come
-// second: a kill between the two leaves something that was not acknowledged in the directory only.
+// keep writes what is done into the journal and the ledger; after an error it is in neither and must not be done. The
+// ledger's lines come second, and stand in the journal too: what a kill between the two kept out of the ledger is
+// written there by the next start.
 func (s *Server) keep(r *record, entries ...Entry) error {
+	return s.ledger.encode(entries, func(lines []byte) error { return s.keepLines(r, lines) })
+}
+
+func (s *Server) keepLines(r *record, lines []byte) error {
 	j := s.journal
 	if j == nil {
-		return s.ledger.append(entries)
+		return s.ledger.append(lines)
 	}
+	r.Ledger = string(lines)
 	if r.Time == 0 {
 		r.Time = s.clock.last.Load()
 	}
-	full, err := j.append(r, func() error { return s.ledger.append(entries) })
+	full, err := j.append(r, func() error { return s.ledger.append(lines) })
 	if full {
 		j.folds.Go(func() { j.folded(s.fold()) })
 	}
@@ -148,9 +154,10 @@ func (s *Server) fold() (int64, error) {
 func (s *Server) openJournal() error {
 	f, err := openFolder(s.options.Dir)
 	if err != nil {
-		return fmt.Errorf("open data directory: %w", err)
+		return wrong("Dir", "cannot be used: %w", err)
 	}
 	last, err := s.replayAll(f)
+	s.clock.catchUp()
 	if err == nil {
 		s.journal = &journal{folder: f, number: last, least: foldAfter}
 		var size int64
@@ -158,7 +165,7 @@ func (s *Server) openJournal() error {
 		s.journal.folded(size, nil)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("open data directory: %w", err), f.unlock())
+		return errors.Join(wrong("Dir", "cannot be read: %w", err), f.unlock())
 	}
 	return nil
 }

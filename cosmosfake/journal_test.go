@@ -31,7 +31,7 @@ func imageOf(t *testing.T, s *Server) string {
 	if c, e := s.container("db", "c"); e == nil { // events as clients see them
 		for _, p := range c.partitions() {
 			for _, one := range p.events.list {
-				out.Write(append(one.append(nil, c, DeletionObject), '\n'))
+				out.Write(append(one.append(nil, c, DeletionObject, FeedForm{}), '\n'))
 			}
 		}
 	}
@@ -260,8 +260,8 @@ func TestFoldWhileWriting(t *testing.T) {
 		t.Errorf("got journal %d (%v), want many folds", s.journal.number, s.journal.failed)
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 3 {
-		t.Errorf("got %v (%v), want a lock, a snapshot, a journal", files, err)
+	if err != nil || len(files) != 4 {
+		t.Errorf("got %v (%v), want a lock, an authority, a snapshot, a journal", files, err)
 	}
 	again := open(t, Options{Dir: killed(t, dir)})
 	if got, want := imageOf(t, again), imageOf(t, s); got != want {
@@ -387,8 +387,8 @@ func TestKilledWhileFolding(t *testing.T) {
 		if got := imageOf(t, again); !sameButNumbers(got, want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", state, got, want)
 		}
-		if files, err := os.ReadDir(state); err != nil || len(files) != 3 {
-			t.Errorf("%s: got %v (%v), want a lock, a snapshot, a journal", state, files, err)
+		if files, err := os.ReadDir(state); err != nil || len(files) != 4 {
+			t.Errorf("%s: got %v (%v), want a lock, an authority, a snapshot, a journal", state, files, err)
 		}
 	}
 }
@@ -467,4 +467,9 @@ func sameButNumbers(a, b string) bool {
 
 type failing struct{ err error }
 
-func (f *failing) Write(b []byte) (int, error) { return len(b), f.err }
+func (f *failing) Write(b []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return len(b), nil
+}

@@ -8,12 +8,32 @@ import (
 	"syscall"
 )
 
-// lockFile takes a file for this process, or says that another has it. The lock ends with the process.
-func lockFile(file *os.File) error {
+const lockRemedy = ""
+
+// lockFile opens a file that one server at a time has, or says errLocked. The lock ends with the process, however it
+// ends; the file stays.
+func lockFile(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
 	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EINTR) {
-			return err
+			break
 		}
 	}
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = errLocked
+	case err == nil:
+		err = writePID(file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
+
+// unlockFile leaves the file: whoever waits for another may have it open.
+func unlockFile(file *os.File) error { return file.Close() }

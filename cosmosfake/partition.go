@@ -45,8 +45,10 @@ type partition struct {
 	floor   int64
 	rids    uint64
 	replica replica
-	bytes   int64 // of the live documents
-	alone   int64 // bytes at which it could not be split, because all belong to one key
+	skew    time.Duration // of its clock
+	past    *past         // before the last failover; nil without one
+	bytes   int64         // of the live documents
+	alone   int64         // bytes at which it could not be split, because all belong to one key
 	events  events
 	unique  uniqueIndex // nil until it is needed
 	meter   meter
@@ -85,8 +87,11 @@ type position struct {
 
 // session is the session token.
 func (p position) session() string {
-	if p.form == SessionSimple {
+	switch p.form {
+	case SessionSimple:
 		return fmt.Sprintf("%s:%d", p.rangeID, p.newest)
+	case SessionUnnumbered:
+		return fmt.Sprintf("%s:-1#%d", p.rangeID, p.newest)
 	}
 	return fmt.Sprintf("%s:%d#%d#%d=%d", p.rangeID, p.config, p.newest, region, p.newest)
 }
@@ -151,15 +156,16 @@ func (p *partition) after(lsn int64) int {
 }
 
 // bump takes n LSNs without a record, as internal writes do.
-func (p *partition) bump(n int64) position {
+func (p *partition) bump(n int64, at time.Time, retention time.Duration) {
 	p.newest += n
 	p.forget()
-	return p.position()
+	p.events.took(p.newest, at, retention)
 }
 
 // rewind is a failover: the last n LSNs never were. The caller holds the lock and wrote the ledger.
 func (p *partition) rewind(n int64) {
 	p.unique = nil
+	p.past = p.remember()
 	to := p.newest - n
 	tail := p.after(to)
 	for _, s := range p.log[tail:] {
@@ -230,6 +236,9 @@ func (q *scan) full(n, bytes int) bool { return n >= q.limit.items || bytes >= q
 
 // feed collects the versions after an LSN that a replica shows. The caller holds the lock.
 func (p *partition) feed(q *scan) page {
+	if q.fault.ConfigBehind > 0 && p.past != nil {
+		return p.past.feed(p, q)
+	}
 	return p.observe(q, func(asOf int64, out *page) {
 		for _, s := range p.log[p.after(q.after):] {
 			if s.lsn > asOf {
@@ -379,6 +388,9 @@ func (s *Server) enter(c *container, p *partition, level priority) (*transaction
 	return &transaction{s: s, c: c, p: p, time: now, lsn: p.newest + 1, lives: c.lives(now)}, nil
 }
 
+// stamp is the _ts that the transaction gives, by the range's own clock.
+func (t *transaction) stamp() int64 { return t.time.Add(t.p.skew).Unix() }
+
 // current is the document as the transaction sees it.
 func (t *transaction) current(key []byte) *version {
 	for _, c := range slices.Backward(t.changes) {
@@ -407,7 +419,7 @@ func (t *transaction) bury(key []byte) {
 
 // put records a new version in place of before, which may be nil.
 func (t *transaction) put(op string, d document, before *version) *version {
-	v := &version{body: d.body, pkLen: len(d.pk), lsn: t.lsn, ts: t.time.Unix(), etag: t.s.etags.Add(1), ttl: d.ttl}
+	v := &version{body: d.body, pkLen: len(d.pk), lsn: t.lsn, ts: t.stamp(), etag: t.s.etags.Add(1), ttl: d.ttl}
 	if before != nil {
 		v.key, v.rid = before.key, before.rid
 	} else {
@@ -461,17 +473,22 @@ func (t *transaction) apply() *Error {
 		return e
 	}
 	t.p.apply(t.lsn, t.changes)
-	t.p.events.add(t.lsn, t.time, t.s.options.Retention, t.changes)
+	t.p.events.add(t.lsn, t.stamp(), t.changes, t.s.options.Retention)
+	t.p.events.took(t.lsn, t.time, t.s.options.Retention)
 	return nil
 }
 
 func (t *transaction) entry(c change) Entry {
 	e := t.c.entry(t.p, c.op, t.time)
 	e.LSN = t.lsn
+	if stamp := t.stamp(); stamp != t.time.Unix() {
+		e.TS = stamp
+	}
 	if c.after == nil {
 		e.PK, e.ID = c.before.pk(), c.before.id()
 		return e
 	}
+	e.TTL = c.after.ttl
 	e.PK, e.ID, e.SHA256, e.ETag = c.after.pk(), c.after.id(), c.hash, c.after.etagText()
 	return e
 }

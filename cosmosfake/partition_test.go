@@ -11,7 +11,7 @@ import (
 
 // TestDeletedContainer: a write that found the container before it was deleted is not done after.
 func TestDeletedContainer(t *testing.T) {
-	s := &Server{}
+	s := &Server{ledger: new(ledger)}
 	c := testContainer()
 	c.topology.begin([]schemas.FeedRange{schemas.WholeRange()})
 	if e := s.dropContainer(&database{}, c); e != nil {
@@ -44,7 +44,7 @@ func TestChurn(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	s := &Server{}
+	s := &Server{ledger: new(ledger)}
 	c := testContainer()
 	c.topology.begin([]schemas.FeedRange{schemas.WholeRange()})
 	p := c.partitions()[0]

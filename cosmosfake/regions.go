@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 )
 
 // An account may have a second region, with an endpoint of its own. Its replicas follow those of the region that takes
@@ -37,11 +39,21 @@ func (s *Server) locations(r *http.Request) []location {
 	if s.second == nil {
 		return []location{{s.options.Region, comeBy(r)}}
 	}
-	both := []location{{s.options.Region, urlOf(s.listener)}, {s.options.SecondRegion, urlOf(s.second)}}
+	both := []location{{s.options.Region, beside(r, s.listener)}, {s.options.SecondRegion, beside(r, s.second)}}
+	both[regionOf(r)].Endpoint = comeBy(r)
 	if s.writer.Load() == 1 {
 		both[0], both[1] = both[1], both[0]
 	}
 	return both
+}
+
+// beside is the endpoint of a listener for a client: at the name or address by which it came.
+func beside(r *http.Request, l net.Listener) string {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil || strings.EqualFold(host, "localhost") {
+		return urlOf(l)
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) + "/"
 }
 
 // SecondURL is the endpoint of the second region; "" without one.
@@ -64,44 +76,68 @@ func (s *Server) checkRegion(r *http.Request, fault *Fault) *Error {
 	return nil
 }
 
-// SetReplication makes the region that takes no writes be n LSNs behind in every range.
-func (s *Server) SetReplication(n int64) { s.behind.Store(max(n, 0)) }
+// SetReplication makes the region that takes no writes be n LSNs behind in every range, or as far as that
+// remembers.
+func (s *Server) SetReplication(n int64) error {
+	switch {
+	case n < 0:
+		return fmt.Errorf("set replication: %d LSNs behind, want 0 or more", n)
+	case s.second == nil:
+		return fmt.Errorf("set replication: the account has only %s", s.options.Region)
+	}
+	s.behind.Store(n)
+	return nil
+}
 
-// FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or as many as it remembers,
-// and has a higher configuration number.
+// FailOverRegion lets the other region take the writes. Every range loses its last n LSNs, or all that it has taken since
+// the container was created, and has a higher configuration number. It is an error, and nothing happens, if a range does not
+// remember that much.
 func (s *Server) FailOverRegion(n int64) error {
-	if s.second == nil {
-		return fmt.Errorf("fail over region: the account has only %s", s.options.Region)
+	if err := s.failOverRegion(n); err != nil {
+		return fmt.Errorf("fail over region: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) failOverRegion(n int64) error {
+	switch {
+	case s.second == nil:
+		return fmt.Errorf("the account has only %s", s.options.Region)
+	case n < 0:
+		return fmt.Errorf("%d LSNs: want 0 or more", n)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var all []*container
+	for _, d := range sorted(s.databases) {
+		all = append(all, sorted(d.containers)...)
+	}
+	for _, c := range all {
+		defer c.topology.lockAll()()
+	}
+	for _, c := range all {
+		for _, p := range c.partitions() {
+			if to := p.newest - p.loses(n); to < p.floor {
+				return fmt.Errorf("range %s of %s cannot go back to lsn %d: it remembers from %d on", p.id, c.name, to, p.floor)
+			}
+		}
+	}
 	if err := s.keep(&record{Act: &actRecord{Op: actRegion}}); err != nil {
-		return fmt.Errorf("fail over region: %w", err)
+		return err
 	}
 	s.writer.Store(1 - s.writer.Load())
-	for _, d := range sorted(s.databases) {
-		for _, c := range sorted(d.containers) {
-			if err := s.failOver(c, n); err != nil {
-				return fmt.Errorf("fail over region: %w", err)
+	for _, c := range all {
+		for _, p := range c.partitions() {
+			if err := s.failOverRange(c, p, p.loses(n)); err != nil {
+				return fmt.Errorf("range %s of %s: %w", p.id, c.name, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (s *Server) failOver(c *container, n int64) error {
-	c.topology.mu.Lock() // no range ends meanwhile
-	defer c.topology.mu.Unlock()
-	for _, p := range c.partitions() {
-		p.mu.Lock()
-		err := s.failOverRange(c, p, min(n, p.newest-p.floor))
-		p.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("range %s of %s: %w", p.id, c.name, err)
-		}
-	}
-	return nil
-}
+// loses is how many LSNs a range loses by a failover that loses n.
+func (p *partition) loses(n int64) int64 { return min(n, p.newest-firstLSN) }
 
 // RestoreContainer brings back the last container of this name that was deleted, as a restore into the same account
 // does: with the same resource id and documents, and LSNs that begin again. Accounts that keep versions
@@ -151,7 +187,7 @@ func (old *container) revive() *container {
 		again.parents, again.since = p.parents, number
 		again.docs, again.log, again.bytes = one.docs, one.log, one.bytes
 		again.newest, again.floor, again.rids = one.newest, one.floor, max(again.rids, p.rids)
-		again.events.from = again.newest
+		again.events.from = again.newest // no position of before is good
 		c.topology.add(again)
 	}
 	return c

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,7 +68,9 @@ func TestSecondRegion(t *testing.T) {
 		t.Errorf("a write to the second region: got %d/%s, want 403/3", got.status, got.substatus())
 	}
 	feed := []string{"A-IM", "Incremental Feed", rangH, "0"}
-	s.SetReplication(2)
+	if err := s.SetReplication(2); err != nil {
+		t.Fatal(err)
+	}
 	if got := c.at(second, "GET", docs, "", feed...); ids(t, got) != "0@2 1@3" || got.newest(t) != 3 {
 		t.Errorf("the second region: got %q newest %d, want it two behind", ids(t, got), got.newest(t))
 	}
@@ -125,4 +128,67 @@ func TestRestoreContainer(t *testing.T) {
 	if err := s.RestoreContainer("shop", "none"); err == nil {
 		t.Error("a container that never was: got no error")
 	}
+}
+
+// TestEndpointsByName: whoever comes by a name is sent to both regions by that name.
+func TestEndpointsByName(t *testing.T) {
+	s := startServer(t, cosmosfake.Options{Addr: "0.0.0.0:0", SecondRegion: "West US", Hosts: []string{"emulator.example"}})
+	port := func(address string) string { return address[strings.LastIndex(address, ":"):] }
+	for host, want := range map[string][2]string{
+		"emulator.example:4711":                              {"https://emulator.example:4711/", "https://emulator.example" + port(s.SecondURL())},
+		"localhost" + strings.TrimSuffix(port(s.URL()), "/"): {s.URL(), s.SecondURL()},
+	} {
+		r := rest{t, s}.request("GET", "/", "")
+		r.Host = host
+		got := rest{t, s}.send(r)
+		var account struct {
+			Regions []struct {
+				Endpoint string `json:"databaseAccountEndpoint"`
+			} `json:"readableLocations"`
+		}
+		if err := json.Unmarshal(got.body, &account); err != nil || len(account.Regions) != 2 {
+			t.Fatalf("%s: got %s, %v", host, got.body, err)
+		}
+		if first, second := account.Regions[0].Endpoint, account.Regions[1].Endpoint; first != want[0] || second != want[1] {
+			t.Errorf("%s: got %s and %s, want %s and %s", host, first, second, want[0], want[1])
+		}
+	}
+}
+
+// TestRegionSurvives: the region that took over takes the writes after a restart too, and another failover brings the first
+// one back.
+func TestRegionSurvives(t *testing.T) {
+	options := cosmosfake.Options{SecondRegion: "West US", Dir: t.TempDir()}
+	s, err := cosmosfake.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rest{t, s}
+	c.makeOrders(1)
+	if err := s.FailOverRegion(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = startServer(t, options)
+	c.s = s
+	write := func(first, second int, token string) {
+		t.Helper()
+		if got := c.do("POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`, "x-ms-documentdb-is-upsert", "True"); got.status != first {
+			t.Errorf("a write to the first region: got %d, want %d", got.status, first)
+		}
+		got := c.at(s.SecondURL(), "POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`, "x-ms-documentdb-is-upsert", "True")
+		if got.status != second {
+			t.Errorf("a write to the second region: got %d, want %d", got.status, second)
+		}
+		if got := c.feed("0", "").header.Get("x-ms-session-token"); got != token {
+			t.Errorf("got session %s, want %s", got, token)
+		}
+	}
+	write(403, 201, "0:2#2#1=2")
+	if err := s.FailOverRegion(1); err != nil {
+		t.Fatal(err)
+	}
+	write(201, 403, "0:3#2#1=2")
 }

@@ -17,6 +17,7 @@ type replay struct {
 	c        *container
 	p        *partition
 	versions []*version
+	ledger   string // the lines of the last record
 }
 
 var errOrder = errors.New("it stands before what it belongs to")
@@ -26,6 +27,9 @@ func (s *Server) replayAll(f folder) (int64, error) {
 	in := &replay{s: s, containers: make(map[string]*container)}
 	last, err := f.read(in.line)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.ledger.complete([]byte(in.ledger)); err != nil {
 		return 0, err
 	}
 	in.endRange()
@@ -50,6 +54,7 @@ func (in *replay) line(text []byte) error {
 		return err
 	}
 	s := in.s
+	in.ledger = r.Ledger
 	s.clock.last.Store(max(s.clock.last.Load(), r.Time))
 	switch { // the most frequent ones, which stand alone
 	case r.Item != nil:
@@ -64,7 +69,7 @@ func (in *replay) line(text []byte) error {
 	case r.Range != nil:
 		return in.begin(r.Range)
 	case r.Act != nil:
-		return in.act(r.Act)
+		return in.act(r.Act, time.Unix(0, r.Time).UTC())
 	case r.Drop != nil:
 		return in.drop(r.Drop)
 	}
@@ -180,6 +185,7 @@ func (in *replay) begin(r *rangeRecord) error {
 	}
 	p := newPartition(r.Index, r.Span)
 	p.config, p.newest, p.floor, p.rids, p.events.from = r.Config, r.Newest, r.Floor, r.RIDs, r.From
+	p.events.ticks = r.Ticks
 	p.parents, p.merged, p.since, p.closed = r.Parents, r.Merged, r.Since, in.c.topology.deleted.Load()
 	in.c.topology.add(p)
 	in.p = p
@@ -248,12 +254,13 @@ func (in *replay) write(r *writeRecord, at time.Time) error {
 		return fmt.Errorf("the range is at LSN %d, a transaction has %d", p.newest, r.LSN)
 	}
 	t := &transaction{s: in.s, c: c, p: p, time: at, lsn: r.LSN}
+	stamp := cmp.Or(r.TS, at.Unix())
 	for _, one := range r.Changes {
 		key := one.PK + one.ID
 		done := change{op: one.Op, before: t.current([]byte(key))}
 		switch {
 		case one.Op != OpDelete && one.Op != OpPurge:
-			done.after = &version{key: key, pkLen: len(one.PK), body: one.Body, lsn: r.LSN, ts: at.Unix(), etag: one.ETag, rid: one.RID, ttl: one.TTL}
+			done.after = &version{key: key, pkLen: len(one.PK), body: one.Body, lsn: r.LSN, ts: stamp, etag: one.ETag, rid: one.RID, ttl: one.TTL}
 			p.rids = max(p.rids, one.RID)
 			in.s.saw(one.ETag)
 		case done.before == nil:
@@ -262,11 +269,12 @@ func (in *replay) write(r *writeRecord, at time.Time) error {
 		t.changes = append(t.changes, done)
 	}
 	p.apply(r.LSN, t.changes)
-	p.events.add(r.LSN, at, in.s.options.Retention, t.changes)
+	p.events.add(r.LSN, stamp, t.changes, in.s.options.Retention)
+	p.events.took(r.LSN, at, in.s.options.Retention)
 	return nil
 }
 
-func (in *replay) act(r *actRecord) error {
+func (in *replay) act(r *actRecord, at time.Time) error {
 	if r.Op == actRegion {
 		in.s.writer.Store(1 - in.s.writer.Load())
 		return nil
@@ -280,7 +288,7 @@ func (in *replay) act(r *actRecord) error {
 	}
 	switch r.Op {
 	case actBump:
-		p.bump(r.LSNs)
+		p.bump(r.LSNs, at, in.s.options.Retention)
 	case OpFailover:
 		p.rewind(r.LSNs)
 	case OpSplit:

@@ -23,7 +23,7 @@ const DefaultKey = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mG
 const MaxRanges = 1024
 
 // Options of a Server. The zero value listens on a free port of 127.0.0.1 with DefaultKey, gives containers one
-// physical range, and keeps no ledger.
+// physical range, and keeps no ledger. New refuses values that make no sense.
 type Options struct {
 	// Addr is host:port to listen on. Default "127.0.0.1:0".
 	Addr string
@@ -39,24 +39,37 @@ type Options struct {
 	Region string
 	// SecondRegion is the name of another region, see SecondURL and FailOverRegion. Default none.
 	SecondRegion string
-	// Consistency is the account's default consistency level, which clients are told. Default DefaultConsistency.
+	// SecondAddr is host:port that the second region listens on. Default a free port of Addr's host.
+	SecondAddr string
+	// Consistency is the account's default consistency level, which clients are told: Strong, BoundedStaleness, Session,
+	// ConsistentPrefix or Eventual. Default DefaultConsistency.
 	Consistency string
 	// Dir is a folder that everything is written to before it is acknowledged, and read from at start; it is made if it
 	// is not there. Default none: the account is forgotten.
 	Dir string
+	// Hosts are further names and addresses that the server's certificate is for; it always is for localhost, 127.0.0.1,
+	// ::1 and Addr's host. An authority that is made at start signs it, and Dir keeps that.
+	Hosts []string
+	// TLS is the server's certificate, if it is not to be made: its chain, and its key. Default none.
+	TLS *tls.Certificate
 	// Clock is the service's time. Default time.Now. The server never lets it go back. With a clock of its own the
 	// server does not check how old a request's date is.
 	Clock func() time.Time
-	// Ledger receives one write per transaction, whole JSON lines. Default none.
+	// Ledger receives one write per transaction, whole JSON lines. When a write fails in the middle, what it wrote is cut
+	// off again if this is an *os.File that nobody else writes to; of others nothing is written and so nothing done any
+	// more: readers ignore a last line without an end. A file that can be read as well is mended at the start: a torn
+	// last line is cut off, and what a kill let come into Dir only is appended. Default none.
 	Ledger io.Writer
 	// Retention is how long the account keeps all versions and deletions, as one with continuous backup and the
 	// all-versions-and-deletes change feed does. Default 0: it does not, and that feed is refused.
 	Retention time.Duration
 	// Deletion is the shape of deletions in that feed.
 	Deletion DeletionShape
-	// Throughput in RU/s is what a container has that is created without an offer of its own. It is shared evenly by
-	// the physical ranges, and what is beyond it refused with 429. Default 0: there is no limit, and offers are only
-	// remembered.
+	// Session is the form of the account's session tokens.
+	Session SessionForm
+	// Throughput in RU/s turns the limit on: what is beyond it is refused with 429. A container has what its own offer
+	// says, and this when it is created without one, whatever /offers shows for it (400, as in the service). It is shared
+	// evenly by the physical ranges. Default 0: there is no limit, and offers are only remembered.
 	Throughput float64
 	// SplitBytes is the size of a physical range, in bytes of live documents, from which on it is split by itself.
 	// Default 0: never.
@@ -81,12 +94,14 @@ type Server struct {
 	http     *http.Server
 	client   *http.Client
 	done     chan struct{}
+	gate     gate
 
 	clock  clock
-	ledger ledger
+	ledger *ledger
 	// journal is nil without a data directory.
 	journal *journal
 	hook    atomic.Pointer[Hook]
+	rules   rules
 	etags   atomic.Uint64
 	merged  atomic.Bool  // some ranges of the account, once
 	writer  atomic.Int32 // the region that takes writes
@@ -102,59 +117,56 @@ type Server struct {
 
 // New starts a server. Close it when done.
 func New(options Options) (*Server, error) {
-	if options.Addr == "" {
-		options.Addr = "127.0.0.1:0"
-	}
-	if options.Key == "" {
-		options.Key = DefaultKey
-	}
-	if options.Region == "" {
-		options.Region = DefaultRegion
-	}
-	if options.Consistency == "" {
-		options.Consistency = DefaultConsistency
-	}
-	if options.Ranges == 0 {
-		options.Ranges = 1
-	}
-	if options.Ranges < 1 || options.Ranges > MaxRanges {
-		return nil, fmt.Errorf("start cosmosfake: Ranges is %d, want 1 to %d", options.Ranges, MaxRanges)
+	options = options.withDefaults()
+	if err := options.check(); err != nil {
+		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
 	key, err := base64.StdEncoding.DecodeString(options.Key)
 	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: decode Key as base64: %w", err)
+		return nil, fmt.Errorf("start cosmosfake: %w", wrong("Key", "is not base64: %w", err))
 	}
 	host, _, err := net.SplitHostPort(options.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: Addr: %w", err)
+		return nil, fmt.Errorf("start cosmosfake: %w", wrong("Addr", "%q is not host:port: %w", options.Addr, err))
 	}
-	ca, err := newAuthority(host)
-	if err != nil {
-		return nil, fmt.Errorf("start cosmosfake: %w", err)
-	}
-	listener, err := net.Listen("tcp", options.Addr)
+	listener, err := listen("Addr", options.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("start cosmosfake: %w", err)
 	}
 	s := &Server{
-		options: options, key: key, ca: ca, listener: listener, done: make(chan struct{}),
-		clock: clock{source: options.Clock}, ledger: ledger{w: options.Ledger},
+		options: options, key: key, listener: listener, done: make(chan struct{}),
+		clock:     clock{source: options.Clock},
 		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
+	if s.ledger, err = openLedger(options.Ledger); err != nil {
+		return nil, errors.Join(fmt.Errorf("start cosmosfake: open ledger: %w", err), listener.Close())
+	}
 	if options.ComputeAddr != "" {
-		if s.compute, err = net.Listen("tcp", options.ComputeAddr); err != nil {
-			return nil, errors.Join(fmt.Errorf("start cosmosfake: ComputeAddr: %w", err), listener.Close())
+		if s.compute, err = listen("ComputeAddr", options.ComputeAddr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), listener.Close())
 		}
 	}
 	if options.SecondRegion != "" {
-		if s.second, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
-			return nil, errors.Join(fmt.Errorf("start cosmosfake: SecondRegion: %w", err), s.closeListeners())
+		addr := options.SecondAddr
+		if addr == "" {
+			addr = net.JoinHostPort(host, "0")
+		}
+		if s.second, err = listen("SecondAddr", addr); err != nil {
+			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
 		}
 	}
 	if options.Dir != "" {
 		if err := s.openJournal(); err != nil {
 			return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners())
 		}
+	}
+	if options.TLS != nil {
+		s.ca, err = givenAuthority(*options.TLS)
+	} else {
+		s.ca, err = newAuthority(options.Dir, append([]string{host}, options.Hosts...))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start cosmosfake: %w", err), s.closeListeners(), s.journal.close())
 	}
 	s.SetHook(options.Hook)
 	s.serve()
@@ -173,7 +185,7 @@ func (s *Server) serve() {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
 	s.client = &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: s.ca.serverName()},
 		MaxIdleConnsPerHost: 64,
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
@@ -218,7 +230,8 @@ func urlOf(listener net.Listener) string {
 // Key is the account's master key in base64.
 func (s *Server) Key() string { return s.options.Key }
 
-// CAPEM is the certificate of the authority that signed the server's certificate, made at start.
+// CAPEM is the certificate that clients must trust: of the authority that signed the server's certificate, which is made
+// at start and kept by a data directory, or the last of Options.TLS.
 func (s *Server) CAPEM() []byte { return append([]byte(nil), s.ca.pem...) }
 
 // Client trusts the server's certificate. All callers share it.
@@ -235,11 +248,14 @@ func (s *Server) closeListeners() error {
 	return err
 }
 
-// Close ends all connections and waits for the listener to end. Requests in flight are cut off.
+// Close ends all connections and waits for what is done at that moment. Requests in flight are cut off: they were done,
+// and are in the ledger and the data directory, or not. A hook is not waited for; what it holds up is not done.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
+	s.gate.close()
 	s.client.CloseIdleConnections()
+	s.ledger.close()
 	if err := s.journal.close(); err != nil {
 		return fmt.Errorf("close cosmosfake: %w", err)
 	}
@@ -249,9 +265,35 @@ func (s *Server) Close() error {
 	return nil
 }
 
+// gate lets requests in until it is closed.
+type gate struct {
+	mu     sync.RWMutex
+	closed bool
+}
+
+// enter tells whether a request may be done, which ends with leave.
+func (g *gate) enter() bool {
+	g.mu.RLock()
+	if g.closed {
+		g.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave() { g.mu.RUnlock() }
+
+// close waits for all who are in.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+}
+
 // clock is the service's time, which never goes back.
 type clock struct {
 	source func() time.Time
+	ahead  atomic.Int64 // of the source
 	last   atomic.Int64
 }
 
@@ -260,7 +302,7 @@ func (c *clock) now() time.Time {
 	if source == nil {
 		source = time.Now
 	}
-	now := source().UnixNano()
+	now := source().UnixNano() + c.ahead.Load()
 	for {
 		last := c.last.Load()
 		if now <= last {

@@ -6,27 +6,62 @@ import (
 	"strings"
 )
 
-// sessionOf is the LSN of a range that a read's session has seen; 0 is none. Tokens are `range:config#lsn…`, or in the
-// older form `range:lsn`; several are joined by commas.
-func sessionOf(r *http.Request, rangeID string) (int64, *Error) {
-	var seen int64
-	for token := range strings.SplitSeq(r.Header.Get("x-ms-session-token"), ",") {
-		id, rest, ok := strings.Cut(strings.TrimSpace(token), ":")
-		if !ok || id != rangeID {
+// sessionToken is what a client saw of a range: `range:config#lsn#region=lsn…`, or in the older form `range:lsn`.
+type sessionToken struct {
+	rangeID string
+	lsn     int64
+}
+
+func parseSession(text string) (sessionToken, bool) {
+	id, rest, ok := strings.Cut(text, ":")
+	parts := strings.Split(rest, "#")
+	number := parts[0]
+	for i, part := range parts[min(1, len(parts)):] {
+		if i == 0 {
+			ok = ok && isInteger(parts[0]) // the configuration number
+			number = part
 			continue
 		}
-		parts := strings.Split(rest, "#")
-		lsn := parts[0]
-		if len(parts) > 1 {
-			lsn = parts[1]
-		}
-		n, err := strconv.ParseInt(lsn, 10, 64)
-		if err != nil {
-			return 0, badRequest("The session token %q is invalid.", token)
-		}
-		seen = max(seen, n)
+		name, lsn, both := strings.Cut(part, "=")
+		ok = ok && both && isInteger(name) && isInteger(lsn)
 	}
-	return seen, nil
+	lsn, err := strconv.ParseInt(number, 10, 64)
+	return sessionToken{id, lsn}, ok && err == nil && id != ""
+}
+
+func isInteger(text string) bool {
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err == nil
+}
+
+// readSession reads the session tokens of a request, several joined by commas (the text of the refusal is that of
+// azure-cosmos-dotnet-v3, RMResources.InvalidSessionToken).
+func readSession(r *http.Request) ([]sessionToken, *Error) {
+	text := r.Header.Get("x-ms-session-token")
+	if text == "" {
+		return nil, nil
+	}
+	var list []sessionToken
+	for one := range strings.SplitSeq(text, ",") {
+		token, ok := parseSession(strings.TrimSpace(one))
+		if !ok {
+			return nil, badRequest("The session token provided '%s' is invalid.", one)
+		}
+		list = append(list, token)
+	}
+	return list, nil
+}
+
+// sessionOf is the LSN of a range that a read's session has seen; 0 is none.
+func sessionOf(r *http.Request, rangeID string) (int64, *Error) {
+	list, e := readSession(r)
+	var seen int64
+	for _, token := range list {
+		if token.rangeID == rangeID {
+			seen = max(seen, token.lsn)
+		}
+	}
+	return seen, e
 }
 
 // sessionNotAvailable refuses a read by a session that is ahead of the range, as after a failover that lost writes.

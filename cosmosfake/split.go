@@ -29,6 +29,9 @@ func (s *Server) Split(r Range, o SplitOptions) ([]RangeState, error) {
 	if e != nil {
 		return nil, fmt.Errorf("split range %q of %s.%s: %w", r.ID, r.Database, r.Container, e)
 	}
+	if o.Completing < 0 || o.Migrating < 0 {
+		return nil, fmt.Errorf("split range %q of %s.%s: %d completing and %d migrating requests, want 0 or more", r.ID, r.Database, r.Container, o.Completing, o.Migrating)
+	}
 	states, err := s.split(c, r.ID, o, 0)
 	if err != nil {
 		return nil, fmt.Errorf("split range %q of %s.%s: %w", r.ID, r.Database, r.Container, err)
@@ -65,7 +68,7 @@ func (s *Server) split(c *container, id string, o SplitOptions, least int64) ([]
 		if least > 0 {
 			return nil, nil // somebody else was first
 		}
-		return nil, rangeGone(id)
+		return nil, c.noRange(id)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +165,8 @@ func (p *partition) divide(c *container, spans []schemas.FeedRange) []*partition
 		one := newPartition(c.topology.next+i, span)
 		one.parents = append(slices.Clone(p.parents), p.id)
 		one.config, one.newest, one.floor, one.merged = p.config, p.newest, p.floor, p.merged
-		one.events.from, one.events.held = p.events.from, p.events.held
+		one.events.from, one.events.held, one.events.ticks = p.events.from, p.events.held, slices.Clone(p.events.ticks)
+		one.skew = p.skew
 		parts[i] = one
 	}
 	known := make(map[string]*partition) // by partition key

@@ -375,3 +375,25 @@ func TestReplicaFromBeforeFailover(t *testing.T) {
 		t.Errorf("merge of no container: got %v, want 404", err)
 	}
 }
+
+// TestSplitBetween: a range that is split before a page of it is scanned has no page.
+func TestSplitBetween(t *testing.T) {
+	for mode, feed := range map[string]func(c rest) response{
+		"newest versions": func(c rest) response { return c.feed("0", "") },
+		"all versions":    func(c rest) response { return c.versions("0", `"1"`) },
+	} {
+		s := startServer(t, cosmosfake.Options{Retention: time.Hour})
+		c := rest{t, s}
+		c.makeOrders(1)
+		c.upsert(`["a"]`, `{"id":"1","pk":"a"}`)
+		between := func() {
+			if _, err := s.Split(orders0, cosmosfake.SplitOptions{At: []string{"20"}}); err != nil {
+				t.Error(err)
+			}
+		}
+		s.SetHook(once("GET", cosmosfake.Fault{Newest: cosmosfake.NewestBefore, Between: between}))
+		if got := feed(c); got.status != 410 || got.substatus() != "1002" {
+			t.Errorf("%s: got %d/%s %s, want 410/1002", mode, got.status, got.substatus(), got.body)
+		}
+	}
+}

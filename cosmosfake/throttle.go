@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"strings"
@@ -88,9 +89,13 @@ func (t *transaction) spend(charge float64) { t.p.meter.spend(charge) }
 
 // SetThroughput changes what a container has, in RU/s; 0 takes the limit away.
 func (s *Server) SetThroughput(database, container string, ru float64) error {
+	err := checkRate("throughput", ru)
 	c, e := s.container(database, container)
 	if e != nil {
-		return e
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("set throughput of %s.%s: %w", database, container, err)
 	}
 	c.throughput.set(ru)
 	return nil

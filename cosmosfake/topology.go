@@ -26,6 +26,7 @@ type topology struct {
 type layout struct {
 	number int64 // one higher with every change
 	ranges []*partition
+	before *layout // the last one, which knows none before
 }
 
 // former is a range that was split or merged.
@@ -131,7 +132,7 @@ func (t *topology) close() {
 // of the old ones, and wrote down what happens.
 func (t *topology) replace(old, others []*partition, f former) {
 	now := t.now.Load()
-	next := &layout{number: now.number + 1}
+	next := &layout{number: now.number + 1, before: &layout{number: now.number, ranges: now.ranges}}
 	for _, p := range now.ranges {
 		switch i := slices.Index(old, p); {
 		case i == 0:
@@ -154,11 +155,14 @@ func (t *topology) replace(old, others []*partition, f former) {
 
 // readRanges lists the physical ranges, those that came to be after the etag only. Whoever kept the others knows by
 // the parents which of them are gone.
-func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container) *Error {
+func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container, fault Fault) *Error {
 	if r.Method != http.MethodGet || !p.feed {
 		return methodNotAllowed(r)
 	}
 	now := c.topology.now.Load()
+	if fault.StaleRanges && now.before != nil {
+		now = now.before
+	}
 	etag := lsnETag(now.number)
 	known, err := strconv.ParseInt(trimQuotes(r.Header.Get("If-None-Match")), 10, 64)
 	if err != nil {

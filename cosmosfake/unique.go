@@ -40,13 +40,13 @@ func parseUniqueKeys(definition []byte) ([]uniqueKey, *Error) {
 	return keys, nil
 }
 
-// values are what a document has at the paths; a missing one counts as a value, as the service has it.
+// values are what a document has at the paths; a missing one is null (documentation, "Unique key constraints").
 func (k uniqueKey) values(body []byte) string {
 	var b strings.Builder
 	for _, path := range k {
 		value := lookup(body, path)
 		if value == nil {
-			b.WriteString("missing,")
+			b.WriteString("null,")
 			continue
 		}
 		var v any

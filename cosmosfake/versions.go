@@ -1,6 +1,7 @@
 package cosmosfake
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -13,7 +14,10 @@ import (
 // The feed of all versions and deletions. What it shows is kept for as long as the account retains, apart from the
 // log of the newest versions.
 
-const wireFormatHeader = "x-ms-cosmos-changefeed-wire-format-version"
+const (
+	wireFormatHeader = "x-ms-cosmos-changefeed-wire-format-version"
+	wireFormat       = "2021-09-15"
+)
 
 // DeletionShape is how the feed of all versions shows a deletion. The service's documents and its clients' sources
 // know both.
@@ -38,18 +42,25 @@ type event struct {
 
 // events of a range in their order, which is that of their LSNs.
 type events struct {
-	list []event
-	from int64 // LSN of the last event that was let go
-	held int64 // events after this LSN are held back; 0 holds none
+	list  []event
+	ticks []tick // when LSNs were taken, those without an event too, since retention
+	from  int64  // positions before are out of retention
+	held  int64  // events after this LSN are held back; 0 holds none
+}
+
+// tick is the last LSN that was taken in a second.
+type tick struct {
+	LSN int64 `json:"lsn"`
+	At  int64 `json:"at"` // seconds since 1970
 }
 
 // add remembers a transaction for as long as the account retains.
-func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes []change) {
+func (e *events) add(lsn, stamp int64, changes []change, retention time.Duration) {
 	if retention == 0 {
 		return
 	}
 	for _, c := range changes {
-		one := event{lsn: lsn, at: at.Unix(), v: c.after}
+		one := event{lsn: lsn, at: stamp, v: c.after}
 		if c.before != nil {
 			one.previous = c.before.lsn
 		}
@@ -63,18 +74,31 @@ func (e *events) add(lsn int64, at time.Time, retention time.Duration, changes [
 		}
 		e.list = append(e.list, one)
 	}
+}
+
+// took notes when an LSN was taken.
+func (e *events) took(lsn int64, at time.Time, retention time.Duration) {
+	if retention == 0 {
+		return
+	}
+	if n := len(e.ticks); n > 0 && e.ticks[n-1].At == at.Unix() {
+		e.ticks[n-1].LSN = lsn
+	} else {
+		e.ticks = append(e.ticks, tick{lsn, at.Unix()})
+	}
 	e.forget(at.Add(-retention))
 }
 
-// forget lets go of what happened before.
+// forget lets go of what happened before. A position is out of retention once the LSN after it is.
 func (e *events) forget(before time.Time) {
 	n := 0
-	for n < len(e.list) && e.list[n].at < before.Unix() {
+	for n < len(e.ticks) && e.ticks[n].At < before.Unix() {
 		n++
 	}
 	if n > 0 {
-		e.from = e.list[n-1].lsn
-		e.list = slices.Delete(e.list, 0, n)
+		e.from = e.ticks[n-1].LSN
+		e.ticks = slices.Delete(e.ticks, 0, n)
+		e.list = slices.Delete(e.list, 0, e.after(e.from))
 	}
 }
 
@@ -83,6 +107,11 @@ func (e *events) rewind(to int64) {
 	keep := e.after(to)
 	clear(e.list[keep:])
 	e.list = e.list[:keep]
+	if n := sort.Search(len(e.ticks), func(i int) bool { return e.ticks[i].LSN >= to }); n < len(e.ticks) {
+		e.ticks = e.ticks[:n+1]
+		e.ticks[n].LSN = to
+	}
+	e.from = min(e.from, to) // else what comes next would be out of retention at once
 	if e.held > to {
 		e.held = 0
 	}
@@ -95,25 +124,31 @@ func (e *events) after(lsn int64) int {
 
 // allVersions is feed for all versions and deletions. The caller holds the lock.
 func (p *partition) allVersions(q *scan) page {
-	return p.observe(q, func(asOf int64, out *page) {
-		if out.held = p.events.held; out.held != 0 {
-			asOf = min(asOf, out.held)
+	if q.fault.ConfigBehind > 0 && p.past != nil {
+		return p.past.allVersions(p, q)
+	}
+	return p.observe(q, func(asOf int64, out *page) { p.events.collect(q, asOf, out) })
+}
+
+// collect makes a page of what a replica shows.
+func (e *events) collect(q *scan, asOf int64, out *page) {
+	if out.held = e.held; out.held != 0 {
+		asOf = min(asOf, out.held)
+	}
+	for _, one := range e.list[e.after(q.after):] {
+		if one.lsn > asOf {
+			break
 		}
-		for _, one := range p.events.list[p.events.after(q.after):] {
-			if one.lsn > asOf {
-				break
-			}
-			if q.keep != nil && !q.keep(one.v) {
-				continue
-			}
-			if q.full(len(out.events), out.bytes) && one.lsn != out.last {
-				break
-			}
-			out.events = append(out.events, one)
-			out.bytes += len(one.v.body)
-			out.last = one.lsn
+		if q.keep != nil && !q.keep(one.v) {
+			continue
 		}
-	})
+		if q.full(len(out.events), out.bytes) && one.lsn != out.last {
+			break
+		}
+		out.events = append(out.events, one)
+		out.bytes += len(one.v.body)
+		out.last = one.lsn
+	}
 }
 
 // versionFeed answers with all versions and deletions after the continuation.
@@ -121,7 +156,9 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	switch {
 	case s.options.Retention == 0:
 		return badRequest("Change Feed 'All Versions and Deletes' mode must be enabled.")
-	case r.Header.Get("If-None-Match") == "":
+	case r.Header.Get(wireFormatHeader) == "":
+		return notHere("all versions in the form of before " + wireFormat + ", which " + wireFormatHeader + " asks for")
+	case r.Header.Get("If-None-Match") == "", r.Header.Get("If-Modified-Since") != "":
 		return badRequest("FullFidelity Change Feed must have valid If-None-Match header. Start from beginning is not supported, nor is a start at a time.")
 	case s.merged.Load():
 		return &Error{Status: 500, Code: "InternalServerError", Message: "Specified argument was out of the range of valid values. (Parameter 'Partition has more than two children which is not supported')"}
@@ -149,7 +186,7 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 }
 
 // append appends the event as clients see it.
-func (e *event) append(dst []byte, c *container, shape DeletionShape) []byte {
+func (e *event) append(dst []byte, c *container, shape DeletionShape, how FeedForm) []byte {
 	switch {
 	case e.kind != "delete":
 		dst = e.v.appendSpliced(append(dst, `{"current":`...), c, 0)
@@ -161,9 +198,8 @@ func (e *event) append(dst []byte, c *container, shape DeletionShape) []byte {
 	}
 	dst = append(dst, `"metadata":{"lsn":`...)
 	dst = strconv.AppendInt(dst, e.lsn, 10)
-	dst = append(dst, `,"crts":`...)
-	dst = strconv.AppendInt(dst, e.at, 10)
-	dst = append(append(append(dst, `,"operationType":"`...), e.kind...), '"')
+	dst = how.appendTime(append(dst, `,"crts":`...), e.at)
+	dst = append(append(dst, `,"operationType":`...), quote(cmp.Or(how.Operation, e.kind))...)
 	dst = append(dst, `,"previousImageLSN":`...)
 	dst = strconv.AppendInt(dst, e.previous, 10)
 	dst = append(dst, `,"timeToLiveExpired":`...)
@@ -195,13 +231,20 @@ func (c *container) shapeKey(canonical string, shape DeletionShape) string {
 }
 
 // appendWrapped appends a newest version in the envelope of all versions, which the header asks for.
-func (v *version) appendWrapped(dst []byte, c *container) []byte {
+func (v *version) appendWrapped(dst []byte, c *container, how FeedForm) []byte {
 	dst = v.appendSpliced(append(dst, `{"current":`...), c, v.lsn)
 	dst = append(dst, `,"metadata":{"lsn":`...)
 	dst = strconv.AppendInt(dst, v.lsn, 10)
-	dst = append(dst, `,"crts":`...)
-	dst = strconv.AppendInt(dst, v.ts, 10)
+	dst = how.appendTime(append(dst, `,"crts":`...), v.ts)
 	return append(dst, `}}`...)
+}
+
+func (how FeedForm) appendTime(dst []byte, seconds int64) []byte {
+	dst = strconv.AppendInt(dst, seconds, 10)
+	if how.FloatTimes {
+		dst = append(dst, ".0"...)
+	}
+	return dst
 }
 
 // checkPolicy refuses what an account with continuous backup refuses in the definition of a new container.

@@ -2,10 +2,13 @@ package cosmosfake
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,7 +30,46 @@ func (e *Error) Error() string {
 }
 
 func badRequest(format string, args ...any) *Error {
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = plain(err)
+		}
+	}
 	return &Error{Status: 400, Code: "BadRequest", Message: fmt.Sprintf(format, args...)}
+}
+
+// plain says what is wrong with somebody's JSON without Go's types.
+func plain(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "a number"
+	switch wrong.Type.Kind() {
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Slice, reflect.Array:
+		want = "an array"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		want = "an object"
+	}
+	field := "the value"
+	if wrong.Field != "" {
+		field = "the property " + strings.TrimPrefix(wrong.Field, "adminFault.")
+	}
+	return field + " is of the type " + wrong.Value + ", want " + want
+}
+
+// refusalOf is what a client is told of an error of the Go methods.
+func refusalOf(err error) *Error {
+	refusal := badRequest("%v", err)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		refusal.Status, refusal.Substatus, refusal.Code = e.Status, e.Substatus, e.Code
+		refusal.Message = strings.Replace(refusal.Message, e.Error(), e.Message, 1)
+	}
+	return refusal
 }
 
 // notHere refuses what this emulator leaves out, so that nobody takes silence for success.
@@ -60,6 +102,8 @@ type answer struct {
 	w        http.ResponseWriter
 	s        *Server
 	activity string
+	started  bool
+	ahead    time.Duration // its clock
 }
 
 func (s *Server) newAnswer(w http.ResponseWriter) *answer {
@@ -78,6 +122,9 @@ func (a *answer) charge(ru float64) {
 
 // position sets what a range reports about itself.
 func (a *answer) position(p position) {
+	if p.form == SessionVector {
+		p.form = a.s.options.Session
+	}
 	lsn := strconv.FormatInt(p.newest, 10)
 	a.set("x-ms-session-token", p.session())
 	a.set("lsn", lsn)
@@ -85,15 +132,16 @@ func (a *answer) position(p position) {
 	a.set("x-ms-documentdb-partitionkeyrangeid", p.rangeID)
 }
 
-// start sends the header. The date is taken here, after the work is done, so that no `_ts` is later.
+// start sends the header. The date, cut to whole seconds, is taken here, after the work is done, so that no `_ts` is later.
 func (a *answer) start(status, length int) {
-	a.set("Date", a.s.date())
+	a.set("Date", dateOf(a.s.clock.now().Add(a.ahead)))
 	if length >= 0 {
 		a.set("Content-Length", strconv.Itoa(length))
 	}
 	if length > 0 && a.w.Header().Get("Content-Type") == "" {
 		a.set("Content-Type", "application/json")
 	}
+	a.started = true
 	a.w.WriteHeader(status)
 }
 
@@ -126,8 +174,28 @@ func (a *answer) refuse(e *Error) {
 	a.send(e.Status, body)
 }
 
-// date is the service's time in the form of the Date header, cut to whole seconds.
-func (s *Server) date() string { return s.clock.now().Format(http.TimeFormat) }
+// recover answers for a handler that panicked, unless it has begun to answer or wants the connection to end.
+func (a *answer) recover() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); a.started || ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	a.refuse(panicked("a handler", p))
+}
+
+// codeOf is the word for a status in the body of a refusal.
+func codeOf(status int) string {
+	if status == 449 {
+		return "RetryWith"
+	}
+	return strings.ReplaceAll(http.StatusText(status), " ", "")
+}
+
+// dateOf is a time in the form of the Date header, cut to whole seconds.
+func dateOf(t time.Time) string { return t.Format(http.TimeFormat) }
 
 func activityID() string {
 	a, b := rand.Uint64(), rand.Uint64()

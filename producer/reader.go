@@ -324,6 +324,9 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 		return err
 	}
 	r.read, r.rewound, r.drainedAt = clone(r.acked), time.Time{}, time.Time{}
+	if next.Config == cosmos.NoConfig {
+		r.log.Warn("the account's session tokens have no configuration number: a failover that lost writes is noticed only if the newest LSN stays below what was read for producer.rewind_grace")
+	}
 	r.log.Info("generation begins", "generation", int64(next.Generation), "config", next.Config, "first", first)
 	return r.openingMark(ctx)
 }

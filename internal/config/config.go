@@ -126,7 +126,7 @@ type Producer struct {
 	Group                  string        `yaml:"group" default:"almanac-producer" help:"Prefix of the consumer group; the group of a topic is <group>.<topic>."`
 	PollInterval           time.Duration `yaml:"poll_interval" default:"1s" min:"1ms" max:"10m" help:"Wait after a poll that found nothing new."`
 	PageSize               int           `yaml:"page_size" default:"1000" min:"1" max:"10000" help:"Documents asked for per page (a hint to the service)."`
-	Settle                 time.Duration `yaml:"settle" default:"10s" min:"0s" max:"1h" help:"Margin by which a mark's complete_to lies before the service's time."`
+	Settle                 time.Duration `yaml:"settle" default:"10s" min:"0s" max:"1h" help:"Margin by which a mark's complete_to lies before the service's time: how far a replica may lag without being known to."`
 	MarkInterval           time.Duration `yaml:"mark_interval" default:"10s" min:"10ms" max:"2m" help:"At most one mark per range in this span."`
 	IdleMarkInterval       time.Duration `yaml:"idle_mark_interval" default:"60s" min:"10ms" max:"2m" help:"A mark this often when nothing changed."`
 	CheckpointInterval     time.Duration `yaml:"checkpoint_interval" default:"15s" min:"10ms" max:"10m" help:"Checkpoint this long after a position moved with events."`

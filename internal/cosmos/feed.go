@@ -92,7 +92,7 @@ func (c *Client) ReadChanges(ctx context.Context, o ReadOptions) (*Page, error) 
 		return nil, classify(c.convert(op, err), err)
 	}
 	page := &Page{Items: caught.page.items, Token: answer.ContinuationToken, Charge: answer.RequestCharge}
-	if err := page.checkToken(o); err != nil {
+	if err := page.readToken(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	if caught.page.rid != nil {
@@ -103,7 +103,7 @@ func (c *Client) ReadChanges(ctx context.Context, o ReadOptions) (*Page, error) 
 			return nil, fmt.Errorf("%s: %w: its resource id is %s, was %s", op, ErrIncarnation, page.ResourceID, o.Container.RID)
 		}
 	}
-	if err := page.readHeader(answer.RawResponse, string(answer.ETag)); err != nil {
+	if err := page.readHeader(answer.RawResponse); err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	return page, nil
@@ -125,8 +125,9 @@ func classify(converted, original error) error {
 	return converted
 }
 
-// checkToken refuses an answer whose token is not of the one range that was asked for.
-func (p *Page) checkToken(o ReadOptions) error {
+// readToken reads the position, which a 304 without an etag leaves where it was, and refuses an answer whose token is not of
+// the one range that was asked for.
+func (p *Page) readToken(o ReadOptions) error {
 	var t compositeToken
 	if err := json.Unmarshal([]byte(p.Token), &t); err != nil {
 		return fmt.Errorf("parse continuation %q: %w", p.Token, err)
@@ -140,10 +141,13 @@ func (p *Page) checkToken(o ReadOptions) error {
 	if t.ResourceID != o.Container.RID {
 		return fmt.Errorf("%w: its continuation is of resource id %s, was %s", ErrIncarnation, t.ResourceID, o.Container.RID)
 	}
+	if lsn, err := schemas.ParseLSN(strings.Trim(t.Continuation[0].Token, `"`)); err == nil {
+		p.Position, p.Positioned = lsn, true
+	}
 	return nil
 }
 
-func (p *Page) readHeader(response *http.Response, etag string) error {
+func (p *Page) readHeader(response *http.Response) error {
 	p.NotModified = response.StatusCode == http.StatusNotModified
 	var err error
 	if p.Session, err = ParseSession(response.Header.Get("X-Ms-Session-Token")); err != nil {
@@ -151,9 +155,6 @@ func (p *Page) readHeader(response *http.Response, etag string) error {
 	}
 	if p.Date, err = http.ParseTime(response.Header.Get("Date")); err != nil {
 		return fmt.Errorf("parse Date of the answer: %w", err)
-	}
-	if lsn, err := schemas.ParseLSN(strings.Trim(etag, `"`)); err == nil {
-		p.Position, p.Positioned = lsn, true
 	}
 	return nil
 }

@@ -294,3 +294,62 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
+
+// TestTornPage tears every answer to a read of the change feed, wherever that may be: none is taken for a page. When only the
+// first is torn, the page is whole.
+func TestTornPage(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	for i := range 40 {
+		a.put("books", fmt.Sprintf(`{"id":"%d","tenant":"books","text":"%s"}`, i, strings.Repeat("x", 100*i)))
+	}
+	container := a.container()
+	o := cosmos.ReadOptions{Container: container, MaxItems: 100}
+	var whole *cosmos.Page
+	for _, o.Range = range a.ranges() {
+		page, err := a.client.ReadChanges(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Items) > 0 {
+			whole = page
+			break
+		}
+	}
+	size := 0
+	for _, item := range whole.Items {
+		size += len(item)
+	}
+	for _, tear := range []int64{-1, int64(size) / 2} {
+		var torn atomic.Int64
+		ctx, enough := context.WithCancel(t.Context())
+		a.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+			if r.Header.Get("A-IM") == "" {
+				return nil
+			}
+			if torn.Add(1) == 2 { // the client came again
+				enough()
+			}
+			return &cosmosfake.Fault{Tear: tear}
+		})
+		if page, err := a.client.ReadChanges(ctx, o); err == nil {
+			t.Errorf("torn after %d of more than %d bytes: got a page of %d items, want an error", tear, size, len(page.Items))
+		}
+		enough()
+		if torn.Load() == 0 {
+			t.Fatal("got no read of the change feed")
+		}
+		a.server.SetHook(nil)
+		if err := a.server.AddFault(cosmosfake.FaultRule{Path: "/docs", Count: 1, Fault: cosmosfake.Fault{Tear: tear}}); err != nil {
+			t.Fatal(err)
+		}
+		page, err := a.client.ReadChanges(t.Context(), o)
+		if err != nil || len(page.Items) != len(whole.Items) {
+			t.Fatalf("torn once after %d bytes: got %v, want the whole page", tear, err)
+		}
+		if met := a.server.Faults()[0].Met; met != 1 {
+			t.Errorf("got %d torn answers want 1", met)
+		}
+		a.server.ClearFaults()
+	}
+}

@@ -33,6 +33,7 @@ func TestReadsThroughTrouble(t *testing.T) {
 		{Status: 503},
 		{Drop: cosmosfake.DropBefore},
 		{Drop: cosmosfake.DropAfter},
+		{Tear: 30},
 	} {
 		container := fmt.Sprint("container-", i) // azcosmos keeps the ranges of those that it knows
 		a.post("dbs/"+database+"/colls", `{"id":"`+container+`","partitionKey":{"paths":["/tenant"],"kind":"Hash","version":2}}`)
@@ -62,6 +63,7 @@ func TestFirstAnswerIsTrouble(t *testing.T) {
 		"unavailable": {Status: 503},
 		"late":        {Status: 408},
 		"throttled":   {Status: 429, Substatus: 3200},
+		"torn":        {Tear: 30},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -52,6 +52,14 @@ func table() []mutant {
 			pkg:  "./tests/e2e/producer", test: "TestLagMakesNoMark",
 		},
 		{
+			name: "complete_to leaves what a replica may lag without being known to",
+			why:  "a replica that lags by exactly what was read looks drained",
+			file: "producer/mark.go",
+			old:  "r.drainedAt.Add(-r.p.config.Producer.Settle)",
+			new:  "r.drainedAt",
+			pkg:  "./tests/e2e/producer", test: "TestSettleBoundsUnknownLag",
+		},
+		{
 			name: "a lower configuration number is dropped unread",
 			why:  "an answer from before a failover counts",
 			file: "producer/reader.go",

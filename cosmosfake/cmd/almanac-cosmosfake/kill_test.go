@@ -171,3 +171,20 @@ func TestKill(t *testing.T) {
 	p.kill(t)
 	t.Logf("%d writes", len(done))
 }
+
+// TestFolderOfTwoPrograms: the second is refused and names the first, which goes on.
+func TestFolderOfTwoPrograms(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	first := start(t, dir)
+	second := exec.Command(first.command.Path, "-addr", "127.0.0.1:0", "-dir", dir)
+	second.Env = first.command.Env
+	out, err := second.CombinedOutput()
+	want := fmt.Sprintf("folder %s is in use by process %d", dir, first.command.Process.Pid)
+	if err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("got %v, %s, want it to say %q", err, out, want)
+	}
+	if _, err := first.client.CreateDatabase(context.Background(), azcosmos.DatabaseProperties{ID: "shop"}, nil); err != nil {
+		t.Error(err)
+	}
+	first.kill(t)
+}

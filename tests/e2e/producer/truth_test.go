@@ -126,6 +126,39 @@ func TestLagMakesNoMark(t *testing.T) {
 	w.judge(c, nil)
 }
 
+// TestSettleBoundsUnknownLag: a replica that lags by exactly what was read looks drained, and no answer tells. A mark that
+// stands on it is still true while the replica lags by less than settle.
+func TestSettleBoundsUnknownLag(t *testing.T) {
+	c := orders()
+	w := newWorld(t, c)
+	w.config.Producer.Settle = time.Minute
+	w.fill(c, 10, 1)
+	w.run()
+	w.waitComplete(c)
+	if _, err := w.cosmos.Lag(at(c, "0"), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.morePolls(2) // of those that follow, none was under way before the lag
+	w.seeAll()
+	before := len(w.marks(c))
+	w.fill(c, 10, 2)
+	next := time.Now().Truncate(time.Second).Add(2 * time.Second) // in which every answer is of a later second than the writes
+	w.eventually("a mark of a later second, from a replica that lags", func() bool {
+		marks := w.marks(c)
+		return len(marks) > before && !marks[len(marks)-1].mark.Latest.Before(next)
+	})
+	marks := w.marks(c)
+	if last := marks[len(marks)-1].mark; !last.Drained || int64(last.LSN) == int64(w.newest(c)) {
+		t.Errorf("got drained %t at lsn %d of %d, want a replica that nobody knows to lag", last.Drained, last.LSN, w.newest(c))
+	}
+	w.judge(c, nil)
+	if _, err := w.cosmos.ClearLag(at(c, "0")); err != nil {
+		t.Fatal(err)
+	}
+	w.waitComplete(c)
+	w.judge(c, nil)
+}
+
 // TestNowIsNeverComplete: a start from now publishes what changes and states no complete basis, ever, not even after a
 // failover made it read everything again.
 func TestNowIsNeverComplete(t *testing.T) {
@@ -211,6 +244,38 @@ func TestFailover(t *testing.T) {
 	if all := w.those(func(e *event) bool { return e.Op.Change() }); len(all) < len(old)+ranges[1].Items {
 		t.Errorf("got %d changes after %d, want everything of the range read again", len(all), len(old))
 	}
+}
+
+// TestStaleReplicas: replicas that have not heard of a failover go on to show what it undid, every other time. Nothing of it
+// comes into the new generation.
+func TestStaleReplicas(t *testing.T) {
+	c := orders()
+	w := newWorld(t, c)
+	w.fill(c, 20, 1)
+	w.run()
+	w.waitComplete(c)
+	generation := w.generation(schemas.WholeRange())
+	if _, err := w.cosmos.Failover(at(c, "0"), 6); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	w.onPoll(func(*http.Request) *cosmosfake.Fault {
+		if asked++; asked%2 == 0 {
+			return &cosmosfake.Fault{ConfigBehind: 1}
+		}
+		return nil
+	})
+	w.fill(c, 15, 3) // takes LSNs again
+	w.waitComplete(c)
+	w.fill(c, 4, 4)
+	w.waitComplete(c)
+	w.judge(c, func(eras []era, g schemas.Generation) era {
+		if len(eras) == 2 && g == generation {
+			return eras[0]
+		}
+		return eras[len(eras)-1]
+	})
+	w.checkOpening(c)
 }
 
 // generation is that of a range's newest checkpoint.

@@ -77,12 +77,19 @@ func (b *lockedBuffer) bytes() []byte {
 
 func newWorld(t *testing.T, containers ...harness.Container) *world {
 	t.Helper()
+	return newWorldOn(t, cosmosfake.Options{}, containers...)
+}
+
+// newWorldOn is newWorld with an account of its own kind.
+func newWorldOn(t *testing.T, options cosmosfake.Options, containers ...harness.Container) *world {
+	t.Helper()
 	if len(containers) == 0 {
 		containers = []harness.Container{orders()}
 	}
 	w := &world{t: t, root: mem.New()}
+	options.Ledger = &w.ledger
 	var err error
-	if w.cosmos, err = cosmosfake.New(cosmosfake.Options{Ledger: &w.ledger}); err != nil {
+	if w.cosmos, err = cosmosfake.New(options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

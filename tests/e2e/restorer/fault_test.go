@@ -44,6 +44,8 @@ func TestRestoreThroughTrouble(t *testing.T) {
 		{Drop: cosmosfake.DropBefore},
 		{Status: 449},
 		{Status: 408},
+		{Tear: -1},
+		{Tear: 25},
 	}
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -207,7 +209,7 @@ func TestVerifyWaitsForALaggingReplica(t *testing.T) {
 	states, err := w.server.Ranges("shop", "copy")
 	w.must(err)
 	for _, s := range states {
-		_, err := w.server.Lag(cosmosfake.Range{Database: "shop", Container: "copy", ID: s.ID}, min(3, s.Newest), 2)
+		_, err := w.server.Lag(cosmosfake.Range{Database: "shop", Container: "copy", ID: s.ID}, min(3, s.Newest-s.Floor), 2)
 		w.must(err)
 	}
 	w.run("verify", "--at", point, "--to", "shop.copy").want(t, 0, "equal")

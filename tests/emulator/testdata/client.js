@@ -70,6 +70,8 @@ async function everyday(database) {
   const least = "SELECT VALUE MIN(c.n) FROM c WHERE c.n >= 0 GROUP BY LENGTH(c.id)";
   check("least of groups", (await container.items.query(least).fetchAll()).resources.sort((a, b) => a - b), [0, 10]);
   check("several aggregates", (await container.items.query("SELECT COUNT(1), MAX(c.n) AS most FROM c").fetchAll()).resources, [{ $1: 51, most: 49 }]);
+  check("deletion of a key", (await container.deleteAllItemsForPartitionKey("k7")).statusCode, 200);
+  check("query of a deleted key", (await container.items.query("SELECT * FROM c", { partitionKey: "k7" }).fetchAll()).resources, []);
 
   const { resource: procedure } = await container.scripts.storedProcedures.create({ id: "p", body: "function () {}" });
   check("stored procedure", (await container.scripts.storedProcedure("p").read()).resource.body, procedure.body);

@@ -106,6 +106,13 @@ def hierarchical_keys():
     check("a feed of a tenant", ids(feed(container, start_time="Beginning", partition_key=["t0"])[0]), list(range(0, 20, 2)))
     admin("split", container="tenants", range="0")
     check("a feed of a tenant, after a split", ids(feed(container, start_time="Beginning", partition_key=["t0"])[0]), list(range(0, 20, 2)))
+    container.delete_all_items_by_partition_key(["t0", 4])
+    check("a query of a tenant, after a deletion", ids(container.query_items("SELECT * FROM c", partition_key=["t0"])), [0, 2, *range(6, 20, 2)])
+    try:
+        container.create_item({"id": "large", "tenant": "t0", "user": 0, "text": "x" * (5 << 20)})
+        raise AssertionError("an item of 5 MB: no error")
+    except exceptions.CosmosHttpResponseError as e:
+        check("an item of 5 MB", e.status_code, 413)
 
 
 def time_to_live():
