@@ -2,6 +2,8 @@ package cosmosfake
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake/internal/sql"
 )
@@ -16,11 +18,18 @@ const queryLimits = `{"maxSqlQueryInputLength":524288,"maxJoinsPerSqlQuery":10,"
 
 // queryPlan tells a client how to put the rows of all ranges together (PartitionedQueryExecutionInfo, version 2, as the
 // SDKs of .NET, Java, JavaScript and Python read it). All ranges are to be asked: the gateway leaves out those that the
-// filter excludes, which is only faster.
-func queryPlan(q *sql.Statement) ([]byte, error) {
+// filter excludes, which is only faster. A client names what it supports; "" is everything.
+func queryPlan(q *sql.Statement, supported string) ([]byte, error) {
 	info, err := q.Plan()
 	if err != nil {
 		return nil, err
+	}
+	names := strings.Split(strings.ReplaceAll(supported, " ", ""), ",")
+	for _, feature := range info.Features {
+		if supported != "" && !slices.Contains(names, feature) {
+			return nil, &sql.Error{Message: "Query contains 1 or more unsupported features. Upgrade your SDK to a version that does " +
+				"support the requested features: Query contained " + feature + ", which the calling client does not support."}
+		}
 	}
 	return json.Marshal(map[string]any{
 		"partitionedQueryExecutionInfoVersion": 2,
