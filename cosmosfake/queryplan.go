@@ -18,7 +18,8 @@ const queryLimits = `{"maxSqlQueryInputLength":524288,"maxJoinsPerSqlQuery":10,"
 
 // queryPlan tells a client how to put the rows of all ranges together (PartitionedQueryExecutionInfo, version 2, as the
 // SDKs of .NET, Java, JavaScript and Python read it). All ranges are to be asked: the gateway leaves out those that the
-// filter excludes, which is only faster. A client names what it supports; "" is everything.
+// filter excludes, which is only faster. Of a query without FROM one range is enough. A client names what it supports;
+// "" is everything.
 func queryPlan(q *sql.Statement, supported string) ([]byte, error) {
 	info, err := q.Plan()
 	if err != nil {
@@ -31,11 +32,15 @@ func queryPlan(q *sql.Statement, supported string) ([]byte, error) {
 				"support the requested features: Query contained " + feature + ", which the calling client does not support."}
 		}
 	}
+	end := "FF"
+	if !q.ReadsDocuments() {
+		end = "0" // below which no hash is
+	}
 	return json.Marshal(map[string]any{
 		"partitionedQueryExecutionInfoVersion": 2,
 		"queryInfo":                            info,
 		"queryRanges": []any{map[string]any{
-			"min": "", "max": "FF", "isMinInclusive": true, "isMaxInclusive": false,
+			"min": "", "max": end, "isMinInclusive": true, "isMaxInclusive": false,
 		}},
 	})
 }

@@ -8,7 +8,7 @@ const (
 	// maxNesting bounds the recursion of parsing, and maxOperators that of computing.
 	maxNesting   = 128
 	maxOperators = 4000
-	// maxSteps is how many rows and elements one document may make a query look at.
+	// maxSteps is how many rows, elements, or 256 bytes of arrays and objects a query may look at for one document.
 	maxSteps = 20_000_000
 	// maxText is the longest text that may be computed.
 	maxText = 4 << 20

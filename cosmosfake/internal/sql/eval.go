@@ -32,16 +32,36 @@ func (e *env) step(n int) bool {
 	return e.err == nil
 }
 
+// reads counts the work of looking through an array or object.
+func (e *env) reads(v value) bool {
+	switch {
+	case v.kind < isArray:
+		return e.err == nil
+	case v.made != nil:
+		return e.step(len(v.made.list) + len(v.made.members))
+	}
+	return e.step(len(v.text) / 256)
+}
+
 func (x *literal) eval(*env) value { return x.value }
 
 func (x *param) eval(*env) value { return x.value }
 
 func (x *ref) eval(e *env) value { return e.slots[x.slot] }
 
-func (x *property) eval(e *env) value { return x.of.eval(e).field(x.name) }
+func (x *property) eval(e *env) value {
+	of := x.of.eval(e)
+	if !e.reads(of) {
+		return value{}
+	}
+	return of.field(x.name)
+}
 
 func (x *index) eval(e *env) value {
 	of := x.of.eval(e)
+	if !e.reads(of) {
+		return value{}
+	}
 	return of.at(x.at.eval(e))
 }
 
@@ -96,6 +116,9 @@ func (x *binary) eval(e *env) value {
 	case "??":
 		return right
 	case "=", "!=", "<", ">", "<=", ">=":
+		if !e.reads(left) {
+			return value{}
+		}
 		return relate(x.operator, left, right)
 	case "||":
 		if left.kind != isText || right.kind != isText {
@@ -179,7 +202,7 @@ func (x *in) eval(e *env) value {
 		return v
 	}
 	for _, item := range x.list {
-		if equal(v, item.eval(e)) {
+		if e.reads(v) && equal(v, item.eval(e)) {
 			return boolean(!x.not)
 		}
 	}
@@ -222,6 +245,7 @@ func (x *call) eval(e *env) value {
 			return v
 		}
 		args = append(args, v)
+		e.reads(v)
 	}
 	if !e.step(1) {
 		return value{}
