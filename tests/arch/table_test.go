@@ -82,7 +82,7 @@ func owners() []owner {
 }
 
 // standardLibraryOnly lists packages that import no module but the project's.
-func standardLibraryOnly() []string { return []string{"schemas", "internal/failpoint"} }
+func standardLibraryOnly() []string { return []string{"schemas", "internal/failpoint", "cosmosfake"} }
 
 // mustExist are packages that the test has to have seen: it shall not pass
 // because it looked at nothing.

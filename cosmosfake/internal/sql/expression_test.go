@@ -90,7 +90,12 @@ func TestOperators(t *testing.T) {
 		{"2 BETWEEN 1 AND 3 AND true", "true"},
 		{"2 NOT BETWEEN 1 AND 3", "false"},
 		{"2 BETWEEN 'a' AND 'b'", ""},
-		{"2 IN (1, 2) = true", "true"},
+		{"(2 IN (1, 2)) = true", "true"},
+		{"6 & 4 = 4", ""},
+		{"(6 & 4) = 4", "true"},
+		{"'a' || 'b' IN ('ab')", "true"},
+		{"1 < 2 = true", "true"},
+		{"1 + 1 << 1 > 3", "true"},
 		{"undefined IN (1)", ""},
 		{"1 NOT IN (2, undefined)", "true"},
 		{"[1, 2] IN ([1, 2])", "true"},
@@ -177,6 +182,28 @@ func TestWrongTypes(t *testing.T) {
 		{"DateTimeDiff('ms', '1969-12-31T23:59:59.9990000Z', '1970-01-01T00:00:00.0010000Z')", "2"},
 		{"IntDiv(7, 2)", "3"},
 		{"IntBitLeftShift(1, -1)", ""},
+	})
+}
+
+// TestDescribedFunctions: functions whose pages give rules, and no values.
+func TestDescribedFunctions(t *testing.T) {
+	expressions(t, []example{
+		{"ARRAY_MAX([1, 'a', true, null])", `"a"`},
+		{"ARRAY_MAX([2, 1, true, null])", "2"},
+		{"ARRAY_MIN([2, 1, true, null, undefined])", "null"},
+		{"ARRAY_MIN([2, 1, 'a'])", "1"},
+		{"ARRAY_MIN(1)", ""},
+		{"CONTAINS_ALL_CS('Have', 'a', 'H')", "true"},
+		{"CONTAINS_ALL_CS('Have', 'A', 'H')", "false"},
+		{"CONTAINS_ANY_CS('Have', 'A', 'H')", "true"},
+		{"CONTAINS_ANY_CS('Have', 'A', 'h')", "false"},
+		{"CONTAINS_ANY_CI('Have', 'x', 'h')", "true"},
+		{"CONTAINS_ANY_CI('Have', 'x', undefined)", ""},
+		{"[YEAR('2023-03-06'), MONTH('2023-03-06Z'), DAY('2023-03-06 15:29:00Z')]", "[2023,3,6]"},
+		{"IS_DATETIME('2023-03-06T15:29:59.1234567Z') AND IS_DATETIME('2023-03-06T15:29:59.9') AND IS_DATETIME('2023-03-06 15:29:00')", "true"},
+		{"IS_DATETIME('2023-03-06Z') AND IS_DATETIME('2023-03-06')", "true"},
+		{"IS_DATETIME('2023-03-06T15:29') OR IS_DATETIME('2023-3-06') OR IS_DATETIME('2023-03-06x15:29:00') OR IS_DATETIME(2023)", "false"},
+		{"IS_DATETIME('2023-03-06T15:29:59.12345678') OR IS_DATETIME('2023-03-06T15:29:59,1')", "false"},
 	})
 }
 

@@ -42,8 +42,7 @@ func unknown(t token) *Error {
 		return unsupported(t, "the function "+t.text)
 	}
 	switch name {
-	case "VECTORDISTANCE", "FULLTEXTSCORE", "RRF", "DOCUMENTID", "MAKELIST", "MAKESET", "DATETIMEFORMAT", "IS_DATETIME", "AGO",
-		"DAY", "HOUR", "MINUTE", "MONTH", "SECOND", "YEAR", "ARRAY_AVG", "ARRAY_MAX", "ARRAY_MIN", "ARRAY_SUM", "SETEQUAL",
+	case "VECTORDISTANCE", "FULLTEXTSCORE", "RRF", "DOCUMENTID", "MAKELIST", "MAKESET", "DATETIMEFORMAT", "AGO", "SETEQUAL",
 		"SUBSTRINGAFTER", "SUBSTRINGBEFORE", "LASTSUBSTRINGAFTER", "LASTSUBSTRINGBEFORE", "LEFTPAD", "RIGHTPAD", "TOHEX":
 		return unsupported(t, "the function "+t.text)
 	}

@@ -24,6 +24,14 @@ func arrayFunction(name string) (function, bool) {
 		}}, true
 	case "ARRAY_SLICE":
 		return function{2, 3, false, arraySlice}, true
+	case "ARRAY_SUM":
+		return arrayAggregate("Sum")
+	case "ARRAY_AVG":
+		return arrayAggregate("Average")
+	case "ARRAY_MIN":
+		return arrayAggregate("Min")
+	case "ARRAY_MAX":
+		return arrayAggregate("Max")
 	case "ARRAY_MEDIAN":
 		return function{1, 1, false, arrayMedian}, true
 	case "CHOOSE":
@@ -128,6 +136,21 @@ func arraySlice(_ *env, args []value) value {
 		count = max(n[1], 0)
 	}
 	return array(list[from:min(from+min(count, len(list)), len(list))])
+}
+
+// arrayAggregate is an aggregate of the elements of an array.
+func arrayAggregate(operator string) (function, bool) {
+	return function{1, 1, false, func(_ *env, args []value) value {
+		if args[0].kind != isArray {
+			return value{}
+		}
+		sum := accumulator{name: operator}
+		args[0].each(func(element value) bool {
+			sum.add(element)
+			return true
+		})
+		return sum.value()
+	}}, true
 }
 
 func arrayMedian(_ *env, args []value) value {

@@ -278,21 +278,9 @@ func regexMatch(e *env, args []value) value {
 	if !areAll(isText, args) {
 		return value{}
 	}
-	flags, pattern := "", args[1].text
-	if len(args) == 3 {
-		for _, f := range args[2].text {
-			switch f {
-			case 'i', 'm', 's':
-				flags += string(f)
-			case 'x':
-				pattern = strings.Join(strings.Fields(pattern), "")
-			default:
-				return e.fail("RegexMatch does not know the modifier %q", f)
-			}
-		}
-	}
-	if flags != "" {
-		pattern = "(?" + flags + ")" + pattern
+	pattern, ok := expression(args[1:])
+	if !ok {
+		return e.fail("RegexMatch does not know the modifiers %q", args[2].text)
 	}
 	compiled, known := e.regexps[pattern]
 	if !known {
@@ -300,14 +288,30 @@ func regexMatch(e *env, args []value) value {
 		if compiled, err = regexp.Compile(pattern); err != nil {
 			return e.fail("RegexMatch: %v", err)
 		}
-		if e.regexps == nil {
-			e.regexps = make(map[string]*regexp.Regexp)
-		}
 		e.regexps[pattern] = compiled
 		e.step(len(pattern))
 	}
 	e.step(len(args[0].text) / 16)
 	return boolean(compiled.MatchString(args[0].text))
+}
+
+// expression is a regular expression of a pattern and modifiers.
+func expression(args []value) (string, bool) {
+	pattern := args[0].text
+	if len(args) == 1 {
+		return pattern, true
+	}
+	flags := args[1].text
+	if strings.Trim(flags, "imsx") != "" {
+		return "", false
+	}
+	if strings.Contains(flags, "x") {
+		pattern = strings.Join(strings.Fields(pattern), "")
+	}
+	if flags = strings.ReplaceAll(flags, "x", ""); flags != "" {
+		pattern = "(?" + flags + ")" + pattern
+	}
+	return pattern, true
 }
 
 // fullText looks for words, or rows of them, without regard to case.

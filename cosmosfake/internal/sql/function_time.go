@@ -16,13 +16,14 @@ func formatted(t time.Time) value {
 	return text(t.UTC().Format(timeFormat))
 }
 
-// parseTime reads a time of ISO 8601 in UTC.
+// parseTime reads a time of ISO 8601 in UTC (documentation, remarks of IS_DATETIME).
 func parseTime(v value) (time.Time, bool) {
-	if v.kind != isText {
+	s := strings.TrimSuffix(v.text, "Z")
+	if v.kind != isText || len(s) >= len(timeFormat) || strings.IndexByte(s, ',') >= 0 {
 		return time.Time{}, false
 	}
-	for _, layout := range []string{"2006-01-02T15:04:05Z", "2006-01-02T15:04:05", "2006-01-02T15:04Z", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.Parse(layout, v.text); err == nil {
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02"} {
+		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
 		}
 	}
@@ -126,14 +127,14 @@ func timeFunction(name string) (function, bool) {
 	case "DATETIMEFROMPARTS":
 		return function{3, 7, false, dateTimeFromParts}, true
 	case "DATETIMEPART":
-		return function{2, 2, false, func(_ *env, args []value) value {
-			u, ok1 := parseUnit(args[0])
-			t, ok2 := parseTime(args[1])
-			if !ok1 || !ok2 {
-				return value{}
-			}
-			return number(float64(u.of(t)))
-		}}, true
+		return function{2, 2, false, func(_ *env, args []value) value { return dateTimePart(args[0], args[1]) }}, true
+	case "YEAR", "MONTH", "DAY":
+		return function{1, 1, false, func(_ *env, args []value) value { return dateTimePart(text(name), args[0]) }}, true
+	case "IS_DATETIME":
+		return ofType(func(v value) bool {
+			_, ok := parseTime(v)
+			return ok
+		})
 	case "DATETIMETOTICKS":
 		return ofTime(ticks)
 	case "DATETIMETOTIMESTAMP":
@@ -184,6 +185,15 @@ func dateTimeAdd(_ *env, args []value) value {
 		return value{}
 	}
 	return formatted(t)
+}
+
+func dateTimePart(part, of value) value {
+	u, ok1 := parseUnit(part)
+	t, ok2 := parseTime(of)
+	if !ok1 || !ok2 {
+		return value{}
+	}
+	return number(float64(u.of(t)))
 }
 
 // dateTimeDiff counts the bounds of units between two times.

@@ -1,6 +1,9 @@
 package sql
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // parser reads a query from left to right. Its methods leave the first error behind and go on as if the query had ended,
 // so that they need not be asked.
@@ -12,6 +15,7 @@ type parser struct {
 	scope      *scope
 	slots      int // how many are used
 	aggregates int // likewise
+	regexps    map[string]*regexp.Regexp
 	err        *Error
 }
 

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 )
 
@@ -31,7 +32,8 @@ func (p *parser) expression() expr {
 	return &conditional{x, then, p.expression()}
 }
 
-// operators are those of each level, from those that bind least on. NOT stands between AND and the comparisons.
+// operators are those of each level, from those that bind least on, as in sql.g4: bits bind less than comparisons, as in
+// JavaScript. Between AND and || stand NOT, BETWEEN, IN and LIKE.
 func operators(level int) []string {
 	switch level {
 	case 0:
@@ -40,8 +42,6 @@ func operators(level int) []string {
 		return []string{"OR"}
 	case 2:
 		return []string{"AND"}
-	case 3:
-		return []string{"=", "!=", "<>", "<", ">", "<=", ">="}
 	case 4:
 		return []string{"||"}
 	case 5:
@@ -51,38 +51,34 @@ func operators(level int) []string {
 	case 7:
 		return []string{"&"}
 	case 8:
-		return []string{"<<", ">>", ">>>"}
+		return []string{"=", "!=", "<>"}
 	case 9:
-		return []string{"+", "-"}
+		return []string{"<", ">", "<=", ">="}
 	case 10:
+		return []string{"<<", ">>", ">>>"}
+	case 11:
+		return []string{"+", "-"}
+	case 12:
 		return []string{"*", "/", "%"}
 	}
 	return nil
 }
 
 const (
-	comparisons = 3
-	unaries     = 11
+	conditions = 3
+	unaries    = 13
 )
 
 // level reads binary operators of a level and of those that bind more.
 func (p *parser) level(n int) expr {
-	if n == unaries {
+	switch n {
+	case unaries:
 		return p.unary()
-	}
-	if n == comparisons && p.peek().is("NOT") {
-		if !p.enter() {
-			return &literal{}
-		}
-		defer p.leave()
-		p.take()
-		return &unary{"NOT", p.level(n)}
+	case conditions:
+		return p.condition()
 	}
 	x := p.level(n + 1)
 	for count := 0; ; count++ {
-		if n == comparisons {
-			x = p.suffixes(x)
-		}
 		operator := p.operator(n)
 		if operator == "" {
 			return x
@@ -92,6 +88,19 @@ func (p *parser) level(n int) expr {
 		}
 		x = &binary{operator, x, p.level(n + 1)}
 	}
+}
+
+// condition reads NOT, BETWEEN, IN and LIKE.
+func (p *parser) condition() expr {
+	if p.peek().is("NOT") {
+		if !p.enter() {
+			return &literal{}
+		}
+		defer p.leave()
+		p.take()
+		return &unary{"NOT", p.condition()}
+	}
+	return p.suffix(p.level(conditions + 1))
 }
 
 func (p *parser) operator(level int) string {
@@ -106,8 +115,8 @@ func (p *parser) operator(level int) string {
 	return ""
 }
 
-// suffixes reads [NOT] BETWEEN, IN and LIKE behind what they compare.
-func (p *parser) suffixes(x expr) expr {
+// suffix reads [NOT] BETWEEN, IN or LIKE behind what it compares.
+func (p *parser) suffix(x expr) expr {
 	not := false
 	if n := p.after(1); p.peek().is("NOT") && (n.is("BETWEEN") || n.is("IN") || n.is("LIKE")) {
 		p.take()
@@ -115,9 +124,9 @@ func (p *parser) suffixes(x expr) expr {
 	}
 	switch {
 	case p.accept("BETWEEN"):
-		low := p.level(comparisons + 1)
+		low := p.level(conditions + 1)
 		p.expect("AND")
-		return &between{x, low, p.level(comparisons + 1), not}
+		return &between{x, low, p.level(conditions + 1), not}
 	case p.accept("IN"):
 		p.expect("(")
 		list := p.expressions()
@@ -130,7 +139,7 @@ func (p *parser) suffixes(x expr) expr {
 }
 
 func (p *parser) like(x expr, not bool) expr {
-	l := &like{of: x, pattern: p.level(comparisons + 1), not: not}
+	l := &like{of: x, pattern: p.level(conditions + 1), not: not}
 	if p.accept("ESCAPE") {
 		t := p.take()
 		v := t.value
@@ -336,7 +345,26 @@ func (p *parser) call(t token) expr {
 	if p.err == nil && (len(args) < fn.least || fn.most >= 0 && len(args) > fn.most) {
 		p.fail(failf("SC2050", t.from, end.to, "The %s function requires %s argument(s).", upper(t.text), fn.wants()))
 	}
+	if p.err == nil && t.is("REGEXMATCH") {
+		p.regexp(args)
+	}
 	return &call{t.text, fn, args}
+}
+
+// regexp compiles the pattern of RegexMatch, if it is a constant.
+func (p *parser) regexp(args []expr) {
+	var values []value
+	for _, arg := range args[1:] {
+		values = append(values, constant(arg))
+	}
+	if !areAll(isText, values) {
+		return
+	}
+	if pattern, ok := expression(values); ok {
+		if compiled, err := regexp.Compile(pattern); err == nil { // else it fails where it is used
+			p.regexps[pattern] = compiled
+		}
+	}
 }
 
 func (p *parser) aggregate(t token, operator string) expr {

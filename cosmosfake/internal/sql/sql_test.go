@@ -223,6 +223,7 @@ func TestRefusals(t *testing.T) {
 		{"SELECT * FROM c WHERE c.a = 1a", "near '1a'"},
 		{"SELECT * FROM c WHERE c.a = `x`", "near '`'"},
 		{"SELECT * FROM c; ", "near ';'"},
+		{"SELECT * FROM c WHERE c.a IN (1) = true", "near '='"},
 		{"SELECT c.* FROM c", "near '*'"},
 		{"SELECT c.value FROM c", "near 'value'. (at 9)"},
 		{"SELECT c.a, d.b FROM c", "Identifier 'd' could not be resolved. (at 12)"},

@@ -2,6 +2,8 @@ package sql
 
 import (
 	"encoding/json"
+	"maps"
+	"regexp"
 	"time"
 )
 
@@ -24,6 +26,7 @@ type Statement struct {
 	aggregates int
 	equals     []Equality
 	now        time.Time
+	regexps    map[string]*regexp.Regexp // of constant patterns
 }
 
 // Compile reads a query. Its errors are of type *Error and say why it cannot be run.
@@ -51,13 +54,14 @@ func compile(text string, parameters []Parameter) (*Statement, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: list, params: params}
+	p := &parser{tokens: list, params: params, regexps: make(map[string]*regexp.Regexp)}
 	q := p.parse()
 	if p.err != nil {
 		return nil, p.err
 	}
 	s := &Statement{query: q, slots: p.slots, aggregates: p.aggregates, now: time.Now()}
 	s.equals = q.equalities()
+	s.regexps = p.regexps
 	return s, nil
 }
 
@@ -94,7 +98,7 @@ func (s *Statement) Whole() string {
 }
 
 func (s *Statement) env() *env {
-	return &env{slots: make([]value, s.slots), results: make([]value, s.aggregates), now: s.now}
+	return &env{slots: make([]value, s.slots), results: make([]value, s.aggregates), now: s.now, regexps: maps.Clone(s.regexps)}
 }
 
 // document begins with the next document.
