@@ -8,7 +8,6 @@ type aggregate struct {
 	operator string // as plans name it
 	of       expr
 	id       int
-	at       token
 }
 
 func (x *aggregate) eval(e *env) value { return e.results[x.id] }

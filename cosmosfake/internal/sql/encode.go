@@ -58,6 +58,10 @@ func appendCanonical(dst []byte, v value) []byte {
 	switch v.kind {
 	case isUndefined:
 		return append(dst, "undefined"...)
+	case isNumber:
+		if math.IsInf(v.num, 0) || math.IsNaN(v.num) {
+			return append(dst, notFinite(v.num)...)
+		}
 	case isArray:
 		dst = append(dst, '[')
 		first := true

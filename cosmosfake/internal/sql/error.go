@@ -18,7 +18,7 @@ const (
 type Error struct {
 	Code       string // of the service; "" is none of its own
 	Message    string
-	Start, End int // in the query's text; both 0 is nowhere
+	Start, End int // in the query's text, in characters of UTF-16; both 0 is nowhere
 }
 
 func (e *Error) Error() string {

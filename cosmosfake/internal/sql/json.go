@@ -14,6 +14,7 @@ func decode(s string) (value, bool) {
 	if !json.Valid([]byte(s)) {
 		return value{}, false
 	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	v, _ := valueAt(s, skipBlank(s, 0))
 	return v, true
 }

@@ -373,7 +373,7 @@ func (p *parser) aggregate(t token, operator string) expr {
 			"subquery, nor in another clause than SELECT."))
 	}
 	p.scope.noAggregate = true
-	a := &aggregate{name: t.text, operator: operator, of: p.expression(), id: p.aggregates, at: t}
+	a := &aggregate{name: t.text, operator: operator, of: p.expression(), id: p.aggregates}
 	p.scope.noAggregate = false
 	p.expect(")")
 	walk(a.of, func(x expr) bool {

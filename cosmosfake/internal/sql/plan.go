@@ -45,6 +45,8 @@ func (s *Statement) Plan() (*Plan, error) {
 		p.needs("OffsetAndLimit")
 	}
 	switch {
+	case len(q.sources) > 0 && q.sources[0].query != nil && q.sources[0].query.whole() != "":
+		return nil, &Error{Message: "The results of a subquery over all documents are not put together by clients."}
 	case q.grouped():
 		return p, p.group(q)
 	case len(q.order) > 0:

@@ -54,23 +54,9 @@ func (q *query) rows(e *env, i int, visit func() bool) bool {
 		return e.err == nil && visit()
 	}
 	s := &q.sources[i]
-	bind := func(v value) bool {
-		if !e.step(1) {
-			return false
-		}
-		e.slots[s.slot] = v
-		return q.rows(e, i+1, visit)
-	}
 	more := true
 	each := func(v value) bool {
-		if !s.each {
-			more = bind(v)
-			return more
-		}
-		v.each(func(element value) bool {
-			more = bind(element)
-			return more
-		})
+		more = q.bind(e, i, v, visit)
 		return more
 	}
 	if s.query != nil {
@@ -79,6 +65,26 @@ func (q *query) rows(e *env, i int, visit func() bool) bool {
 		each(v)
 	}
 	return more && e.err == nil
+}
+
+// bind binds the i-th source to a value, or to each of its elements, and goes on with the next.
+func (q *query) bind(e *env, i int, v value, visit func() bool) bool {
+	one := func(v value) bool {
+		if !e.step(1) {
+			return false
+		}
+		e.slots[q.sources[i].slot] = v
+		return q.rows(e, i+1, visit)
+	}
+	if !q.sources[i].each {
+		return one(v)
+	}
+	more := true
+	v.each(func(element value) bool {
+		more = one(element)
+		return more
+	})
+	return more
 }
 
 // run calls visit for the results of a subquery until it returns false.

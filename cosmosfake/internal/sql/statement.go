@@ -32,7 +32,8 @@ type Statement struct {
 // Compile reads a query. Its errors are of type *Error and say why it cannot be run.
 func Compile(text string, parameters []Parameter) (*Statement, error) {
 	s, err := compile(text, parameters)
-	if err != nil {
+	if err != nil { // its place is counted as texts are
+		err.Start, err.End = length(text[:err.Start]), length(text[:err.End])
 		return nil, err
 	}
 	return s, nil
@@ -73,14 +74,20 @@ func (s *Statement) At(now time.Time) *Statement {
 }
 
 // ReadsDocuments tells whether the query has a FROM. One that has none has one row.
-func (s *Statement) ReadsDocuments() bool { return len(s.query.sources) > 0 }
+func (s *Statement) ReadsDocuments() bool { return s.query.readsDocuments() }
+
+func (q *query) readsDocuments() bool {
+	return len(q.sources) > 0 && (q.sources[0].query == nil || q.sources[0].query.readsDocuments())
+}
 
 // Equalities are the conditions on which the whole filter depends.
 func (s *Statement) Equalities() []Equality { return s.equals }
 
 // Whole says why the query needs all documents before its first row is known; "" if it streams.
-func (s *Statement) Whole() string {
-	switch q := s.query; {
+func (s *Statement) Whole() string { return s.query.whole() }
+
+func (q *query) whole() string {
+	switch {
 	case len(q.groups) > 0:
 		return "GROUP BY"
 	case len(q.aggregates) > 0:
@@ -93,6 +100,8 @@ func (s *Statement) Whole() string {
 		return "TOP"
 	case q.limit >= 0:
 		return "OFFSET LIMIT"
+	case len(q.sources) > 0 && q.sources[0].query != nil:
+		return q.sources[0].query.whole()
 	}
 	return ""
 }
@@ -132,21 +141,35 @@ func (s *Statement) Rows(document []byte) ([][]byte, error) {
 // Run computes all results over documents.
 func (s *Statement) Run(documents [][]byte) ([][]byte, error) {
 	e := s.env()
-	c := collector{query: s.query}
 	if !s.ReadsDocuments() {
 		documents = [][]byte{nil}
 	}
-	for _, document := range documents {
-		e.document(document)
-		if !s.query.rows(e, 0, func() bool { return c.add(e) }) {
-			break
-		}
-	}
 	rows := [][]byte{}
-	for _, v := range c.finish(e) {
+	for _, v := range s.query.over(e, documents) {
 		rows = append(rows, appendJSON(nil, v))
 	}
 	return rows, e.failed()
+}
+
+// over are the results of a query over documents, or over what the subquery makes of them from which it selects.
+func (q *query) over(e *env, documents [][]byte) []value {
+	c := collector{query: q}
+	if len(q.sources) > 0 && q.sources[0].query != nil && q.sources[0].query.whole() != "" {
+		for _, v := range q.sources[0].query.over(e, documents) {
+			e.steps = 0
+			if !q.bind(e, 0, v, func() bool { return c.add(e) }) {
+				break
+			}
+		}
+		return c.finish(e)
+	}
+	for _, document := range documents {
+		e.document(document)
+		if !q.rows(e, 0, func() bool { return c.add(e) }) {
+			break
+		}
+	}
+	return c.finish(e)
 }
 
 // equalities are those that the filter joins by AND.
