@@ -177,10 +177,7 @@ func (x *index) write(w *writer) {
 }
 
 func (x *unary) write(w *writer) {
-	w.text("(", x.operator)
-	if x.operator == "NOT" {
-		w.text(" ")
-	}
+	w.text("(", x.operator, " ")
 	x.of.write(w)
 	w.text(")")
 }

@@ -120,10 +120,10 @@ func (p *parser) query(s scope) (*query, []*ref) {
 	s.noAggregate = true
 	if p.accept("FROM") {
 		p.from(q)
-	} else if t := p.peek(); q.star && t.kind == endToken {
-		p.fail(failf("", t.from, t.to, "'SELECT *' is not valid if FROM clause is omitted."))
-	} else if q.star {
+	} else if t := p.peek(); q.star && t.is(",") {
 		p.fail(syntax(t))
+	} else if q.star {
+		p.fail(failf("", t.from, t.to, "'SELECT *' is not valid if FROM clause is omitted."))
 	}
 	if p.accept("WHERE") {
 		q.where = p.expression()
