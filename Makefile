@@ -59,7 +59,7 @@ mutants: ## take the guards out one by one; each must be noticed by its test
 
 .PHONY: bench
 bench: ## measure rates and memory beside the obvious loop
-	go test -run '^$$' -bench . -benchmem -timeout 20m $(ARGS) ./tests/bench/... ./tests/e2e/restorer
+	go test -run '^$$' -bench . -benchmem -timeout 20m $(ARGS) ./tests/bench/... ./tests/e2e/restorer ./cosmosfake
 
 .PHONY: check
 check: lint ## lint, the architecture, and the modules' sums and tidiness

@@ -3,6 +3,7 @@ package cosmosfake_test
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -92,6 +93,35 @@ func BenchmarkQueryScan(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(20_000*b.N)/b.Elapsed().Seconds(), "documents/s")
+		})
+	}
+}
+
+// BenchmarkMemory stores documents and reports the heap that each stored byte takes.
+func BenchmarkMemory(b *testing.B) {
+	for _, size := range []int{256, 1024, 4096} {
+		b.Run(fmt.Sprintf("documents of %d", size), func(b *testing.B) {
+			s := startServer(b, cosmosfake.Options{})
+			c := rest{b, s}
+			c.makeOrders(5)
+			heap := func() float64 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				return float64(m.HeapAlloc)
+			}
+			before, stored := heap(), 0
+			for i := 0; b.Loop(); i++ {
+				var list []string
+				for j := range 100 {
+					text := fmt.Sprintf(`{"id":"%d.%d","pk":"k%d","filler":"`, i, j, i)
+					list = append(list, text+strings.Repeat("x", size-len(text)-2)+`"}`)
+				}
+				c.must(200, "POST", docs, batchOf(list...), "x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True",
+					pkH, fmt.Sprintf(`["k%d"]`, i), "Prefer", "return=minimal")
+				stored += 100 * size
+			}
+			b.ReportMetric((heap()-before)/float64(stored), "bytes/stored")
 		})
 	}
 }

@@ -68,7 +68,7 @@ func (s *Server) changeFeed(a *answer, r *http.Request, c *container, w window, 
 	}
 	if q.since != 0 && p.merged && !announces(r, startTimePostMerge) {
 		p.mu.Unlock()
-		return badRequest("The range was merged: starting its change feed at a time needs a client that announces so in x-ms-cosmos-sdk-supportedcapabilities.")
+		return badRequest("StartTime/IfModifiedSince is not currently supported with merged partitions.")
 	}
 	q.lives = c.lives(s.clock.now())
 	pg := p.feed(&q)

@@ -351,6 +351,48 @@ func TestTornLine(t *testing.T) {
 	}
 }
 
+// TestKilledWhileFolding starts from every state that a fold leaves behind in the directory.
+func TestKilledWhileFolding(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, Options{Dir: dir})
+	d := &driver{t: t, s: s, random: rand.New(rand.NewPCG(1, 1))}
+	if _, e := s.createDatabase(d.request(`{"id":"db"}`)); e != nil {
+		t.Fatal(e)
+	}
+	d.create("c")
+	write := func() {
+		for range 20 {
+			d.transact()
+		}
+	}
+	write()
+	before := killed(t, dir)
+	image, number, err := s.image(s.journal.turn) // the new journal is there, the snapshot is not
+	d.must(err)
+	write()
+	begun := killed(t, dir)
+	_, err = s.journal.folder.write(number, image)
+	d.must(err)
+	left := killed(t, dir) // what it took the place of is there still
+	for _, suffix := range []string{snapshotSuffix, journalSuffix} {
+		name := fmt.Sprintf("%010d%s", number-1, suffix)
+		d.must(os.Link(filepath.Join(before, name), filepath.Join(left, name)))
+	}
+	half := killed(t, left)
+	d.must(os.Remove(filepath.Join(half, fmt.Sprintf("%010d%s", number-1, snapshotSuffix))))
+	d.must(os.WriteFile(filepath.Join(begun, "snapshot-1.tmp"), []byte(`{"account":`), 0o600))
+	want := imageOf(t, s)
+	for _, state := range []string{begun, left, half, killed(t, dir)} {
+		again := open(t, Options{Dir: state})
+		if got := imageOf(t, again); !sameButNumbers(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", state, got, want)
+		}
+		if files, err := os.ReadDir(state); err != nil || len(files) != 3 {
+			t.Errorf("%s: got %v (%v), want a lock, a snapshot, a journal", state, files, err)
+		}
+	}
+}
+
 // TestOneServer: a second one does not get the directory while the first has it.
 func TestOneServer(t *testing.T) {
 	dir := t.TempDir()

@@ -194,6 +194,12 @@ func TestQueryPlan(t *testing.T) {
 			"SELECT c.pk, COUNT(1) AS n, MAX(c.n) FROM c GROUP BY c.pk", `"groupByAliasToAggregateType":{"$1":"Max","n":"Count","pk":null}`,
 			`SELECT [{"item": c.pk}] AS groupByItems, {"pk": c.pk, "n": {"item": COUNT(1)}, "$1": {"item": MAX(c.n), "item2": {"max": MAX(c.n), "count": COUNT(c.n)}}} AS payload FROM c GROUP BY c.pk`, 10,
 		},
+		{
+			"SELECT c.team, c.a[0] AS first, COUNT(1), AVG(c.n) AS mean FROM c WHERE c.n > 0 GROUP BY c.team, c.a[0]",
+			`"groupByExpressions":["c.team","c.a[0]"],"groupByAliases":["team","first","$1","mean"],"aggregates":[],"groupByAliasToAggregateType":{"$1":"Count","first":null,"mean":"Average","team":null}`,
+			`SELECT [{"item": c.team}, {"item": c.a[0]}] AS groupByItems, {"team": c.team, "first": c.a[0], "$1": {"item": COUNT(1)}, "mean": {"item": {"sum": SUM(c.n), "count": COUNT(c.n)}}} AS payload ` +
+				`FROM c WHERE (c.n > 0) GROUP BY c.team, c.a[0]`, 2,
+		},
 		{"SELECT c.id FROM c", `"rewrittenQuery":""`, "", 10},
 	} {
 		got := c.must(200, "POST", docs, queryOf(test.query), "Content-Type", asQuery, "x-ms-cosmos-is-query-plan-request", "True")

@@ -204,12 +204,12 @@ func TestMerge(t *testing.T) {
 	if last := []string{lsn["1"], lsn["b1"]}; !slices.Contains(last, "10") || !slices.Contains(last, "11") {
 		t.Errorf("got %v, want what was written last under the last LSNs", feed)
 	}
-	if got := c.versions("3", "*"); got.status != 500 {
-		t.Errorf("all versions: got %d, want 500 ever after", got.status)
+	if got := c.versions("3", "*"); got.status != 500 || !strings.Contains(string(got.body), "Partition has more than two children which is not supported") {
+		t.Errorf("all versions: got %d %s, want 500 ever after", got.status, got.body)
 	}
 	const at = "Fri, 20 Nov 2026 10:00:01 GMT"
-	if got := c.feed("3", "", "If-Modified-Since", at); got.status != 400 {
-		t.Errorf("from a time: got %d, want 400", got.status)
+	if got := c.feed("3", "", "If-Modified-Since", at); got.status != 400 || !strings.Contains(string(got.body), "StartTime/IfModifiedSince is not currently supported with merged partitions.") {
+		t.Errorf("from a time: got %d %s, want 400", got.status, got.body)
 	}
 	if got := c.feed("3", "", "If-Modified-Since", at, "x-ms-cosmos-sdk-supportedcapabilities", "3"); len(got.page(t).Documents) != 3 {
 		t.Errorf("from a time, by a client that can: got %s, want 3 documents", got.body)

@@ -124,7 +124,7 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	case r.Header.Get("If-None-Match") == "":
 		return badRequest("FullFidelity Change Feed must have valid If-None-Match header. Start from beginning is not supported, nor is a start at a time.")
 	case s.merged.Load():
-		return &Error{Status: 500, Code: "InternalServerError", Message: "The partition has more than two children: the account merged partitions."}
+		return &Error{Status: 500, Code: "InternalServerError", Message: "Specified argument was out of the range of valid values. (Parameter 'Partition has more than two children which is not supported')"}
 	}
 	if e := readStart(r, &q); e != nil {
 		return e

@@ -129,6 +129,7 @@ type request struct {
 	kind, link, path string // what is signed, and where it goes
 	rid, key         string // intended container, partition key header
 	body             []byte
+	isBatch          bool // the body is a transactional batch
 	absent           absence
 	attempts         int // at most, in trouble; 0 is maxTroubled
 }
@@ -332,6 +333,13 @@ func (r *rest) sign(req *http.Request, q request) {
 	}
 	if q.kind == "docs" {
 		h.Set("x-ms-documentdb-partitionkey", q.key)
+	}
+	switch {
+	case q.isBatch:
+		for _, name := range []string{"is-batch-request", "batch-atomic", "batch-ordered"} {
+			h.Set("x-ms-cosmos-"+name, "True")
+		}
+	case q.kind == "docs":
 		h.Set("Prefer", "return=minimal")
 	}
 	if q.rid != "" {

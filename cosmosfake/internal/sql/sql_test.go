@@ -139,6 +139,7 @@ func TestQueries(t *testing.T) {
 		{"SELECT VALUE AVG(c.missing) FROM c", ``},
 		{"SELECT c.pk, COUNT(1) AS n FROM c GROUP BY c.pk", `{"pk":"a","n":2} {"pk":"b","n":2} {"pk":null,"n":1}`},
 		{"SELECT VALUE [{\"item\": COUNT(1)}] FROM c", `[{"item":5}]`},
+		{`SELECT VALUE {"my-key": c.id, "k_x": [{"": c.missing, "a b": 1}]} FROM c WHERE c.id = '1'`, `{"my-key":"1","k_x":[{"a b":1}]}`},
 		{"SELECT c.id, t FROM c JOIN t IN c.tags WHERE t = 'y'", `{"id":"1","t":"y"} {"id":"3","t":"y"}`},
 		{"SELECT VALUE t FROM t IN c.tags", `"x" "y" "y" "z"`},
 		{"SELECT VALUE ARRAY(SELECT VALUE t FROM t IN c.tags WHERE t != 'x') FROM c WHERE c.id = '1'", `["y"]`},

@@ -38,7 +38,9 @@ const ids = (items) => items.map((i) => Number(i.id)).sort((a, b) => a - b);
 const upTo = (n) => [...Array(n).keys()];
 
 async function everyday(database) {
-  const { container } = await database.containers.create({ id: "everyday", partitionKey: { paths: ["/pk"] } });
+  const { container } = await database.containers.create(
+    { id: "everyday", partitionKey: { paths: ["/pk"] } }, { initialHeaders: { "x-ms-cosmosfake-ranges": "3" } });
+  check("ranges", (await container.readPartitionKeyRanges().fetchAll()).resources.length, 3);
   const { resource: made, etag } = await container.items.create({ id: "1", pk: "a", n: 1 });
   check("create", made.n, 1);
   await assert.rejects(container.items.create({ id: "1", pk: "a" }), { code: 409 });
@@ -62,6 +64,12 @@ async function everyday(database) {
   check("query", ids((await container.items.query(query).fetchAll()).resources), upTo(50).slice(40));
   check("query of a key", ids((await container.items.query("SELECT * FROM c", { partitionKey: "k7" }).fetchAll()).resources), [7]);
   check("ordered query", (await container.items.query("SELECT VALUE c.n FROM c WHERE c.n < 3 ORDER BY c.n DESC").fetchAll()).resources, [2, 1, 0]);
+  const grouped = "SELECT LENGTH(c.id) AS digits, COUNT(1) AS items, AVG(c.n) AS mean FROM c WHERE c.n >= 0 GROUP BY LENGTH(c.id)";
+  const groups = (await container.items.query(grouped).fetchAll()).resources.sort((a, b) => a.digits - b.digits);
+  check("grouped query", groups, [{ digits: 1, items: 10, mean: 4.5 }, { digits: 2, items: 40, mean: 29.5 }]);
+  const least = "SELECT VALUE MIN(c.n) FROM c WHERE c.n >= 0 GROUP BY LENGTH(c.id)";
+  check("least of groups", (await container.items.query(least).fetchAll()).resources.sort((a, b) => a - b), [0, 10]);
+  check("several aggregates", (await container.items.query("SELECT COUNT(1), MAX(c.n) AS most FROM c").fetchAll()).resources, [{ $1: 51, most: 49 }]);
 
   const { resource: procedure } = await container.scripts.storedProcedures.create({ id: "p", body: "function () {}" });
   check("stored procedure", (await container.scripts.storedProcedure("p").read()).resource.body, procedure.body);
