@@ -53,12 +53,17 @@ func invalidQuery(err error) *Error {
 	said := struct {
 		Severity string `json:"severity"`
 		Location *place `json:"location,omitempty"`
-		Code     string `json:"code,omitempty"`
+		Code     any    `json:"code,omitempty"`
 		Message  string `json:"message"`
 	}{Severity: "Error", Message: err.Error()}
 	var e *sql.Error
 	if errors.As(err, &e) {
-		said.Message, said.Code = e.Message, e.Code
+		said.Message = e.Message
+		if n, err := strconv.Atoi(e.Code); err == nil {
+			said.Code = n
+		} else if e.Code != "" {
+			said.Code = e.Code
+		}
 		if e.End > 0 {
 			said.Location = &place{e.Start, e.End}
 		}
@@ -90,23 +95,17 @@ func (s *Server) serveQuery(a *answer, r *http.Request, c *container) *Error {
 	if e != nil {
 		return e
 	}
-	if isTrue(r, "x-ms-cosmos-is-query-plan-request") {
+	q = q.At(s.clock.now())
+	planned := isTrue(r, "x-ms-cosmos-is-query-plan-request")
+	if !planned && !q.ReadsDocuments() {
+		return answerConstant(a, r, c, q)
+	}
+	if planned {
 		body, err := queryPlan(q, r.Header.Get("x-ms-cosmos-supported-query-features"))
 		if err != nil {
 			return invalidQuery(err)
 		}
 		return a.reply(reply{status: http.StatusOK, body: body}, nil)
-	}
-	now := s.clock.now()
-	q = q.At(now)
-	if !q.ReadsDocuments() {
-		rows, err := q.Run(nil)
-		if err != nil {
-			return invalidQuery(err)
-		}
-		found := results{rows: rows}
-		found.answer(a, r, c)
-		return nil
 	}
 	scope, e := scopeOf(r, c, q)
 	if e != nil {
@@ -116,6 +115,7 @@ func (s *Server) serveQuery(a *answer, r *http.Request, c *container) *Error {
 	if e != nil {
 		return e
 	}
+	now := s.clock.now()
 	scope.lives = c.lives(now)
 	if e := scope.admit(now, priorityOf(r)); e != nil {
 		return e

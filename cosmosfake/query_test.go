@@ -157,6 +157,7 @@ func TestQueryRefusals(t *testing.T) {
 		{"top", "SELECT TOP 1 * FROM c", cross, 400, "1004", "TOP"},
 		{"unknown", "SELECT * FROM c WHERE ST_WITHIN(c.a, c.b)", cross, 400, "", "ST_WITHIN"},
 		{"syntax", "SELECT FROM WHERE", cross, 400, "", `\"location\":{\"start\":7,\"end\":11},\"code\":\"SC1001\",\"message\":\"Syntax error, incorrect syntax near 'FROM'.`},
+		{"ordered by other than a path", "SELECT * FROM c ORDER BY LOWER(c.id)", cross, 400, "", `\"code\":2206,`},
 		{"not to be put together", "SELECT VALUE {'n': COUNT(1)} FROM c", cross, 400, "1004", "Compositions of aggregates"},
 		{"too many key values", "SELECT * FROM c", append([]string{pkH, `["a","b"]`}, cross...), 400, "", "1 key path"},
 		{"a range that is not there", "SELECT * FROM c", append([]string{rangH, "9"}, cross...), 410, "1002", "9"},

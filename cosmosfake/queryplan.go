@@ -2,6 +2,7 @@ package cosmosfake
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -43,4 +44,15 @@ func queryPlan(q *sql.Statement, supported string) ([]byte, error) {
 			"min": "", "max": end, "isMinInclusive": true, "isMaxInclusive": false,
 		}},
 	})
+}
+
+// answerConstant answers a query without FROM, which has one row wherever it is asked.
+func answerConstant(a *answer, r *http.Request, c *container, q *sql.Statement) *Error {
+	rows, err := q.Run(nil)
+	if err != nil {
+		return invalidQuery(err)
+	}
+	found := results{rows: rows}
+	found.answer(a, r, c)
+	return nil
 }
