@@ -72,6 +72,31 @@ func BenchmarkFeedPage(b *testing.B) {
 	b.SetBytes(size)
 }
 
+// BenchmarkQueryScan filters 20,000 documents of 1 KB in one range, which gives one row.
+func BenchmarkQueryScan(b *testing.B) {
+	s := startServer(b, cosmosfake.Options{})
+	c := rest{b, s}
+	c.makeOrders(1)
+	filler := strings.Repeat("x", 300)
+	for i := range 200 {
+		var list []string
+		for j := range 100 {
+			list = append(list, fmt.Sprintf(`{"id":"%d.%d","pk":"a","n":%d,"a":"%s","b":{"c":["%s"]},"d":"%s"}`, i, j, 100*i+j, filler, filler, filler))
+		}
+		c.must(200, "POST", docs, batchOf(list...), "x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True", pkH, `["a"]`)
+	}
+	for _, query := range []string{"SELECT VALUE c.n FROM c WHERE c.n = 19999 AND c.d > 'a'", "SELECT VALUE COUNT(1) FROM c WHERE c.n >= 0"} {
+		b.Run(query, func(b *testing.B) {
+			for b.Loop() {
+				if rows, _ := c.query(query, rangH, "0", "x-ms-max-item-count", "1000"); len(rows) != 1 {
+					b.Fatalf("got %d rows", len(rows))
+				}
+			}
+			b.ReportMetric(float64(20_000*b.N)/b.Elapsed().Seconds(), "documents/s")
+		})
+	}
+}
+
 // BenchmarkMemory stores documents and reports the heap that each stored byte takes.
 func BenchmarkMemory(b *testing.B) {
 	for _, size := range []int{256, 1024, 4096} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -47,9 +48,31 @@ func compile(query string, parameters []sql.Parameter) (*sql.Statement, *Error) 
 
 // invalidQuery words an error as the service does.
 func invalidQuery(err error) *Error {
-	text, e := json.Marshal(map[string]any{"errors": []any{map[string]string{"severity": "Error", "code": "SC2001", "message": err.Error()}}})
-	if e != nil { // texts always encode
-		panic(e)
+	type place struct {
+		Start int `json:"start"`
+		End   int `json:"end"`
+	}
+	said := struct {
+		Severity string `json:"severity"`
+		Location *place `json:"location,omitempty"`
+		Code     any    `json:"code,omitempty"`
+		Message  string `json:"message"`
+	}{Severity: "Error", Message: err.Error()}
+	var e *sql.Error
+	if errors.As(err, &e) {
+		said.Message = e.Message
+		if n, err := strconv.Atoi(e.Code); err == nil {
+			said.Code = n
+		} else if e.Code != "" {
+			said.Code = e.Code
+		}
+		if e.End > 0 {
+			said.Location = &place{e.Start, e.End}
+		}
+	}
+	text, failed := json.Marshal(map[string]any{"errors": []any{said}})
+	if failed != nil { // texts always encode
+		panic(failed)
 	}
 	return badRequest("Message: %s", text)
 }
@@ -60,7 +83,7 @@ func (s *Server) queryResources(a *answer, r *http.Request, whole reply) *Error 
 	if e != nil {
 		return e
 	}
-	rows, err := q.Run(whole.list.all)
+	rows, err := q.At(s.clock.now()).Run(whole.list.all)
 	if err != nil {
 		return invalidQuery(err)
 	}
@@ -74,8 +97,13 @@ func (s *Server) serveQuery(a *answer, r *http.Request, c *container, fault Faul
 	if e != nil {
 		return e
 	}
-	if isTrue(r, "x-ms-cosmos-is-query-plan-request") {
-		body, err := queryPlan(q)
+	q = q.At(s.clock.now())
+	planned := isTrue(r, "x-ms-cosmos-is-query-plan-request")
+	if !planned && !q.ReadsDocuments() {
+		return answerConstant(a, r, c, q)
+	}
+	if planned {
+		body, err := queryPlan(q, r.Header.Get("x-ms-cosmos-supported-query-features"))
 		if err != nil {
 			return invalidQuery(err)
 		}
@@ -185,13 +213,16 @@ func scopeOf(r *http.Request, c *container, q *sql.Statement) (scope, *Error) {
 
 // notServable refuses what a client has to put together from the answers of all ranges; it gets the plan for that.
 func notServable(q *sql.Statement) *Error {
+	reason := q.Whole()
+	plan, err := queryPlan(q, "")
+	if err != nil {
+		reason += ", and no client can put its parts together: " + err.Error()
+	}
 	e := badRequest("%s", "The provided cross partition query can not be directly served by the gateway. This is a first chance (internal) exception "+
 		"that all newer clients will know how to handle gracefully. This exception is traced, but unless you see it bubble up as an exception (which "+
-		"only happens on older SDK clients), then you can safely ignore this message. The reason is "+q.Whole()+".")
+		"only happens on older SDK clients), then you can safely ignore this message. The reason is "+reason+".")
 	e.Substatus = 1004
-	if plan, err := queryPlan(q); err == nil {
-		e.Info = string(plan)
-	}
+	e.Info = string(plan)
 	return e
 }
 

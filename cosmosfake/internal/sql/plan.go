@@ -1,14 +1,7 @@
 package sql
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/pikami/cosmium/parsers"
-)
-
-// Plan is what a client needs to put together the rows of several ranges (queryInfo of the service's query plan).
+// Plan is what a client needs to put together the rows of several ranges (queryInfo of the service's query plan; the
+// rewritten queries are those of QueryPlanBaselineTests of the .NET client).
 type Plan struct {
 	DistinctType         string             `json:"distinctType"`
 	Top                  *int               `json:"top"`
@@ -24,285 +17,238 @@ type Plan struct {
 	HasSelectValue       bool               `json:"hasSelectValue"`
 	DCountInfo           *struct{}          `json:"dCountInfo"`
 	HasNonStreamingOrder bool               `json:"hasNonStreamingOrderBy"`
+
+	// Features are what the client has to be able to do, as it names them.
+	Features []string `json:"-"`
 }
 
 // orderPlaceholder is where a client puts the condition with which it resumes an ordered query.
-const orderPlaceholder = "{documentdb-formattableorderbyquery-filter}"
+const orderPlaceholder = "({documentdb-formattableorderbyquery-filter})"
 
 // Plan makes a plan, or says why not.
 func (s *Statement) Plan() (*Plan, error) {
+	q := s.query
 	p := &Plan{
 		DistinctType: "None", OrderBy: []string{}, OrderByExpressions: []string{}, GroupByExpressions: []string{},
-		GroupByAliases: []string{}, Aggregates: []string{}, AggregateTypes: map[string]*string{}, HasSelectValue: s.value,
+		GroupByAliases: []string{}, Aggregates: []string{}, AggregateTypes: map[string]*string{}, HasSelectValue: q.value,
 	}
-	if s.distinct {
-		p.DistinctType = "Unordered"
-		if len(s.order) > 0 {
-			p.DistinctType = "Ordered"
-		}
+	if q.distinct {
+		p.DistinctType = q.distinctType()
+		p.needs("Distinct")
 	}
-	if s.top >= 0 {
-		p.Top = &s.top
+	if q.top >= 0 {
+		p.Top = &q.top
+		p.needs("Top")
 	}
-	if s.limit >= 0 {
-		p.Offset, p.Limit = &s.offset, &s.limit
+	if q.limit >= 0 {
+		p.Offset, p.Limit = &q.offset, &q.limit
+		p.needs("OffsetAndLimit")
 	}
 	switch {
-	case len(s.groups) > 0, s.aggregates:
-		return p, s.planGroups(p)
-	case len(s.order) > 0:
-		s.planOrder(p)
-	case s.top >= 0 || s.limit >= 0 || s.distinct:
-		p.RewrittenQuery = s.withoutLimits()
+	case len(q.sources) > 0 && q.sources[0].query != nil && q.sources[0].query.whole() != "":
+		return nil, &Error{Message: "The results of a subquery over all documents are not put together by clients."}
+	case q.grouped():
+		return p, p.group(q)
+	case len(q.order) > 0:
+		p.order(q)
+	case q.distinct && (q.top >= 0 || q.limit >= 0):
+		p.rewrite(q.unlimited())
+	case q.limit >= 0:
+		all := *q
+		all.offset, all.limit = 0, q.offset+q.limit
+		p.rewrite(&all)
 	}
 	return p, nil
 }
 
-// clause is the text of a clause of the outermost query, from its keyword to the next clause; "" if there is none.
-func (s *Statement) clause(keyword string) string {
-	from, to := s.clauseAt(keyword)
-	return strings.TrimSpace(s.text[from:to])
+func (p *Plan) needs(feature string) { p.Features = append(p.Features, feature) }
+
+func (p *Plan) rewrite(q *query) {
+	var w writer
+	q.write(&w)
+	p.RewrittenQuery = w.String()
 }
 
-func (s *Statement) clauseAt(keyword string) (from, to int) {
-	depth := 0
-	from = -1
-	for _, t := range s.tokens {
-		switch {
-		case t.is("("):
-			depth++
-		case t.is(")"):
-			depth--
-		case depth == 0 && from < 0 && t.is(keyword):
-			from = t.from
-		case depth == 0 && from >= 0 && (t.is("FROM") || t.is("WHERE") || t.is("ORDER") || t.is("GROUP") || t.is("OFFSET")):
-			return from, t.from
+// unlimited is a query without TOP, OFFSET and LIMIT: every range may hold all that the client keeps.
+func (q *query) unlimited() *query {
+	all := *q
+	all.top, all.offset, all.limit = -1, 0, -1
+	return &all
+}
+
+// distinctType says how a client finds rows that are equal: one after another if they are ordered by all that they hold.
+func (q *query) distinctType() string {
+	ordered := make(map[string]bool)
+	for _, o := range q.order {
+		ordered[canonical(o.of)] = true
+	}
+	for _, c := range q.columns {
+		if !ordered[canonical(c.of)] {
+			return "Unordered"
 		}
 	}
-	if from < 0 {
-		return 0, 0
+	if q.star {
+		return "Unordered"
 	}
-	return from, len(s.text)
+	return "Ordered"
 }
 
-// withoutLimits is the query of one range: every one may hold all that the client keeps.
-func (s *Statement) withoutLimits() string {
-	head := s.clause("SELECT")
-	if s.top >= 0 {
-		head = fmt.Sprintf("%s TOP %d %s", s.text[s.tokens[0].from:s.tokens[0].to], s.top, s.text[s.columnsFrom():s.columnsTo()])
-		if s.distinct {
-			head = strings.Replace(head, " TOP", " DISTINCT TOP", 1)
-		}
+// items wraps expressions, as {"item": x}.
+func items(list []expr) expr {
+	all := &arrayOf{}
+	for _, x := range list {
+		all.list = append(all.list, &objectOf{[]string{"item"}, []expr{x}})
 	}
-	query := join2(head, s.clause("FROM"), s.clause("WHERE"))
-	if s.limit >= 0 {
-		query += fmt.Sprintf(" OFFSET 0 LIMIT %d", s.offset+s.limit)
-	}
-	return query
+	return all
 }
 
-func join2(parts ...string) string {
-	kept := parts[:0:0]
-	for _, p := range parts {
-		if p != "" {
-			kept = append(kept, p)
-		}
+// payload is the result of a row as one expression.
+func (q *query) payload() expr {
+	switch {
+	case q.star:
+		return q.rootRef()
+	case q.value:
+		return q.columns[0].of
 	}
-	return strings.Join(kept, " ")
+	x := &objectOf{}
+	for _, c := range q.columns {
+		x.names = append(x.names, c.name)
+		x.values = append(x.values, c.of)
+	}
+	return x
 }
 
-// columnsFrom and columnsTo bound what stands between SELECT [DISTINCT] [TOP n] and FROM.
-func (s *Statement) columnsFrom() int {
-	i := 1
-	for i < len(s.tokens) && s.tokens[i].is("DISTINCT") {
-		i++
-	}
-	if i+1 < len(s.tokens) && s.tokens[i].is("TOP") && s.tokens[i+1].kind != symbol {
-		i += 2
-	}
-	return s.tokens[min(i, len(s.tokens)-1)].from
-}
+func (q *query) rootRef() expr { return &ref{name: q.sources[0].name, slot: q.sources[0].slot} }
 
-func (s *Statement) columnsTo() int {
-	head := s.clause("SELECT")
-	return s.tokens[0].from + len(head)
-}
-
-// columnsText is the projection as one expression.
-func (s *Statement) columnsText() string {
-	text := strings.TrimSpace(s.text[s.columnsFrom():s.columnsTo()])
-	if text == "*" {
-		return strings.TrimPrefix(s.base.Table.Value, prefix)
+// order asks for each row with the values by which it is ordered.
+func (p *Plan) order(q *query) {
+	p.needs("OrderBy")
+	if len(q.order) > 1 {
+		p.needs("MultipleOrderBy")
 	}
-	if s.value {
-		return strings.TrimSpace(text[len("VALUE"):])
-	}
-	return s.object()
-}
-
-// object is the projection of columns, written as an object. Only paths are columns there.
-func (s *Statement) object() string {
-	members := make([]string, 0, len(s.columns))
-	for _, c := range s.columns {
-		members = append(members, fmt.Sprintf("%q: %s", c.name, s.path(s.exprs[c.node.expr])))
-	}
-	return "{" + strings.Join(members, ", ") + "}"
-}
-
-// path is an expression's text, of a path.
-func (s *Statement) path(item parsers.SelectItem) string {
-	if len(item.Path) == 0 {
-		return ""
-	}
-	text := strings.TrimPrefix(item.Path[0], prefix)
-	for _, step := range item.Path[1:] {
-		text += fmt.Sprintf("[%q]", s.step(step))
-	}
-	return text
-}
-
-// planOrder asks for each row with the values by which it is ordered.
-func (s *Statement) planOrder(p *Plan) {
-	items := make([]string, 0, len(s.order))
-	for _, o := range s.order {
+	keys := make([]expr, 0, len(q.order))
+	for _, o := range q.order {
 		direction := "Ascending"
 		if o.descending {
 			direction = "Descending"
 		}
-		text := s.path(s.exprs[o.expr])
 		p.OrderBy = append(p.OrderBy, direction)
-		p.OrderByExpressions = append(p.OrderByExpressions, text)
-		items = append(items, fmt.Sprintf(`{"item": %s}`, text))
+		p.OrderByExpressions = append(p.OrderByExpressions, written(o.of))
+		keys = append(keys, o.of)
 	}
-	where := "WHERE (" + orderPlaceholder + ")"
-	if w := s.clause("WHERE"); w != "" {
-		where = "WHERE ((" + strings.TrimSpace(w[len("WHERE"):]) + ") AND (" + orderPlaceholder + "))"
+	all := *q
+	all.distinct, all.star, all.value = false, false, false
+	all.columns = []column{
+		{of: &property{of: q.rootRef(), name: "_rid", dotted: true}},
+		{name: "orderByItems", named: true, of: items(keys)},
+		{name: "payload", named: true, of: q.payload()},
 	}
-	root := strings.TrimPrefix(s.base.Table.Value, prefix)
-	limit := ""
-	if s.top >= 0 {
-		limit = fmt.Sprintf("TOP %d ", s.top)
+	var where expr = &verbatim{orderPlaceholder}
+	if q.where != nil {
+		where = &binary{"AND", q.where, where}
 	}
-	p.RewrittenQuery = join2(fmt.Sprintf("SELECT %s%s._rid, [%s] AS orderByItems, %s AS payload", limit, root, strings.Join(items, ", "), s.columnsText()),
-		s.clause("FROM"), where, s.clause("ORDER"))
-	if s.limit >= 0 {
-		p.RewrittenQuery += fmt.Sprintf(" OFFSET 0 LIMIT %d", s.offset+s.limit)
+	if q.value {
+		where = &binary{"AND", where, &verbatim{"IS_DEFINED(" + written(q.payload()) + ")"}}
 	}
+	all.where = where
+	if q.limit >= 0 {
+		all.offset, all.limit = 0, q.offset+q.limit
+	}
+	if q.distinct {
+		all.top, all.limit = -1, -1
+	}
+	p.rewrite(&all)
 }
 
-// aggregateOf is the part of an aggregate that a range computes, and the client's name of what puts the parts together.
-func aggregateOf(f parsers.FunctionCallType, call string) (name, item string) {
-	arg := call[strings.IndexByte(call, '('):]
-	switch f {
-	case parsers.FunctionCallAggregateAvg:
-		return "Average", fmt.Sprintf(`{"sum": SUM%s, "count": COUNT%s}`, arg, arg)
-	case parsers.FunctionCallAggregateSum:
-		return "Sum", call
-	case parsers.FunctionCallAggregateMin:
-		return "Min", fmt.Sprintf(`{"min": MIN%s, "count": COUNT%s}`, arg, arg)
-	case parsers.FunctionCallAggregateMax:
-		return "Max", fmt.Sprintf(`{"max": MAX%s, "count": COUNT%s}`, arg, arg)
-	}
-	return "Count", call
-}
+// verbatim is a text that is written as it is.
+type verbatim struct{ text string }
 
-// planGroups asks each range for its groups, or without GROUP BY for one: what they are grouped by, and their columns,
-// of which aggregates are parts (source of the .NET SDK, GroupByQueryPipelineStage).
-func (s *Statement) planGroups(p *Plan) error {
-	from, to := s.columnsFrom(), s.columnsTo()
-	if s.value {
-		from += len("VALUE")
-	}
-	texts := s.list(from, to)
-	if len(texts) != len(s.columns) {
-		return unsupported("the plan of this projection over several ranges")
-	}
-	members := make([]string, len(texts))
-	for i, c := range s.columns {
-		members[i] = texts[i]
-		var kind *string
-		switch {
-		case c.node.aggregate != "":
-			name, item := aggregateOf(c.node.aggregate, texts[i])
-			kind, members[i] = &name, fmt.Sprintf(`{"item": %s}`, item)
-			if s.value {
-				p.Aggregates = []string{name}
-			}
-		case c.node.holdsAggregate():
-			return unsupported("the plan of an aggregate within an object or array over several ranges")
+func (x *verbatim) eval(*env) value  { return value{} }
+func (x *verbatim) children() []expr { return nil }
+func (x *verbatim) write(w *writer)  { w.text(x.text) }
+
+// group asks each range for its groups, with the parts of their aggregates.
+func (p *Plan) group(q *query) error {
+	all := q.unlimited()
+	all.distinct, all.value = false, false
+	all.columns = nil
+	if len(q.groups) > 0 {
+		p.needs("GroupBy")
+		for _, g := range q.groups {
+			p.GroupByExpressions = append(p.GroupByExpressions, written(g))
 		}
-		if !s.value {
-			p.GroupByAliases = append(p.GroupByAliases, c.name)
-			p.AggregateTypes[c.name] = kind
-			members[i] = fmt.Sprintf("%q: %s", c.name, members[i])
-		}
+		all.columns = append(all.columns, column{name: "groupByItems", named: true, of: items(q.groups)})
 	}
-	payload := "{" + strings.Join(members, ", ") + "}"
-	if s.value {
-		if payload = members[0]; len(p.Aggregates) > 0 {
-			payload = "[" + payload + "]"
-		}
-	}
-	var items []string
-	if len(s.groups) > 0 {
-		from, to := s.clauseAt("GROUP")
-		p.GroupByExpressions = s.list(from+len("GROUP"), to)
-		p.GroupByExpressions[0] = strings.TrimSpace(p.GroupByExpressions[0][len("BY"):])
-		for _, text := range p.GroupByExpressions {
-			items = append(items, fmt.Sprintf(`{"item": %s}`, text))
-		}
-	}
-	switch {
-	case len(items) > 0:
-		payload = "[" + strings.Join(items, ", ") + "] AS groupByItems, " + payload + " AS payload"
-	case s.value:
-		payload = "VALUE " + payload
+	var payload expr
+	switch a, is := q.columns[0].of.(*aggregate); {
+	case q.value && is:
+		p.aggregate(a, "Aggregate")
+		p.Aggregates = []string{a.operator}
+		payload = &arrayOf{[]expr{a.parts()}}
+	case q.value && composes(q.columns[0].of):
+		return compositions()
+	case q.value:
+		payload = q.columns[0].of
 	default:
-		payload += " AS payload"
+		x := &objectOf{}
+		for _, c := range q.columns {
+			p.GroupByAliases = append(p.GroupByAliases, c.name)
+			p.AggregateTypes[c.name] = nil
+			of := c.of
+			if a, is := of.(*aggregate); is {
+				p.aggregate(a, "NonValueAggregate")
+				p.AggregateTypes[c.name] = &a.operator
+				of = a.parts()
+			} else if composes(of) {
+				return compositions()
+			}
+			x.names = append(x.names, c.name)
+			x.values = append(x.values, of)
+		}
+		payload = x
 	}
-	p.RewrittenQuery = join2("SELECT "+payload, s.clause("FROM"), s.clause("WHERE"), s.clause("GROUP"))
+	if q.value && len(q.groups) == 0 {
+		all.value, all.columns = true, []column{{of: payload}}
+	} else {
+		all.columns = append(all.columns, column{name: "payload", named: true, of: payload})
+	}
+	p.rewrite(all)
 	return nil
 }
 
-// list are the texts between the commas of what stands from one place of the query to another, without their names.
-func (s *Statement) list(from, to int) []string {
-	var (
-		texts []string
-		depth int
-		begin = -1
-		end   int
-		named bool
-	)
-	for _, t := range s.tokens {
-		if t.from < from || t.to > to {
-			continue
-		}
-		switch {
-		case t.is("("), t.is("["), t.is("{"):
-			depth++
-		case t.is(")"), t.is("]"), t.is("}"):
-			depth--
-		case depth == 0 && t.is(","):
-			texts, begin, named = append(texts, s.text[max(begin, 0):end]), -1, false
-			continue
-		case depth == 0 && t.is("AS"):
-			named = true
-		}
-		if named {
-			continue
-		}
-		if begin < 0 {
-			begin = t.from
-		}
-		end = t.to
+func (p *Plan) aggregate(a *aggregate, feature string) {
+	p.needs(feature)
+	if a.operator == "CountIf" {
+		p.needs("CountIf")
 	}
-	return append(texts, s.text[max(begin, 0):end])
 }
 
-// holdsAggregate tells whether some value in it is one of a group.
-func (n node) holdsAggregate() bool {
-	if n.aggregate != "" || slices.ContainsFunc(n.array, node.holdsAggregate) {
-		return true
+func compositions() error {
+	return &Error{Message: "Compositions of aggregates and other expressions are not allowed."}
+}
+
+// composes tells an expression that holds an aggregate.
+func composes(x expr) bool {
+	found := false
+	walk(x, func(x expr) bool {
+		_, is := x.(*aggregate)
+		found = found || is
+		return !found
+	})
+	return found
+}
+
+// parts are what a client makes an aggregate of: its value in each range, or what that is computed of.
+func (x *aggregate) parts() expr {
+	of := func(name string) expr { return &aggregate{name: name, of: x.of} }
+	whole := &objectOf{[]string{"item"}, []expr{x}}
+	switch x.operator {
+	case "Average":
+		whole.values[0] = &objectOf{[]string{"sum", "count"}, []expr{of("SUM"), of("COUNT")}}
+	case "Min":
+		return &objectOf{[]string{"item", "item2"}, []expr{x, &objectOf{[]string{"min", "count"}, []expr{x, of("COUNT")}}}}
+	case "Max":
+		return &objectOf{[]string{"item", "item2"}, []expr{x, &objectOf{[]string{"max", "count"}, []expr{x, of("COUNT")}}}}
 	}
-	return slices.ContainsFunc(n.object, func(c column) bool { return c.node.holdsAggregate() })
+	return whole
 }

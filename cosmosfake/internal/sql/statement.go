@@ -1,24 +1,10 @@
 package sql
 
 import (
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/pikami/cosmium/parsers"
-	"github.com/pikami/cosmium/parsers/nosql"
-)
-
-const (
-	// maxQuery is the service's limit of a query's text (service limits).
-	maxQuery = 512 << 10
-	// maxNesting and maxSteps bound the parser's stack and time.
-	maxNesting = 128
-	maxSteps   = 50_000_000
-	// maxForgetful is how many times SELECT may stand in a query that is parsed without remembering.
-	maxForgetful = 5
+	"maps"
+	"regexp"
+	"time"
 )
 
 // Parameter is a named value, as a client sends it.
@@ -27,7 +13,7 @@ type Parameter struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// Equality is a condition that every row fulfils: a property of the root equals a JSON value.
+// Equality is a condition that every row fulfils: a property of the document equals a JSON value.
 type Equality struct {
 	Path  []string
 	Value []byte
@@ -35,282 +21,199 @@ type Equality struct {
 
 // Statement is a compiled query. It does not change and may be used by many goroutines.
 type Statement struct {
-	text     string
-	tokens   []token
-	base     parsers.SelectStmt // FROM, JOIN, WHERE; its only result is the array of exprs
-	params   map[string]any
-	computed []computed
-	exprs    []parsers.SelectItem
-	order    []ordering
-	groups   []int // exprs
-	columns  []column
-	value    bool // SELECT VALUE
-	equals   []Equality
-
-	distinct   bool
-	aggregates bool
-	top        int
-	offset     int
-	limit      int
+	query      *query
+	slots      int
+	aggregates int
+	equals     []Equality
+	now        time.Time
+	regexps    map[string]*regexp.Regexp // of constant patterns
 }
 
-type ordering struct {
-	expr       int
-	descending bool
-}
-
-// column is a part of a result.
-type column struct {
-	name string
-	node node
-}
-
-// node computes a value of a group of rows.
-type node struct {
-	expr      int // of the first row
-	aggregate parsers.FunctionCallType
-	array     []node
-	object    []column
-}
-
-// Compile reads a query. Its errors say why it cannot be run.
-func Compile(query string, parameters []Parameter) (*Statement, error) {
-	if len(query) > maxQuery {
-		return nil, fmt.Errorf("the query has %d bytes, at most %d are allowed", len(query), maxQuery)
-	}
-	list, err := tokens(query)
-	if err != nil {
+// Compile reads a query. Its errors are of type *Error and say why it cannot be run.
+func Compile(text string, parameters []Parameter) (*Statement, error) {
+	s, err := compile(text, parameters)
+	if err != nil { // its place is counted as texts are
+		err.Start, err.End = length(text[:err.Start]), length(text[:err.End])
 		return nil, err
 	}
-	w := &rewriter{in: list, params: make(map[string]any, len(parameters)), top: -1, limit: -1}
+	return s, nil
+}
+
+func compile(text string, parameters []Parameter) (*Statement, *Error) {
+	if len(text) > maxQuery {
+		return nil, failf("", 0, 0, "the query has %d bytes, at most %d are allowed", len(text), maxQuery)
+	}
+	params := make(map[string]value, len(parameters))
 	for _, p := range parameters {
-		value, _, err := decode(p.Value)
-		if err != nil || p.Name == notName {
-			return nil, fmt.Errorf("the parameter %s is invalid", p.Name)
+		v, ok := decode(string(p.Value))
+		if !ok && len(p.Value) > 0 { // one without a value is undefined
+			return nil, failf("", 0, 0, "the parameter %s is invalid", p.Name)
 		}
-		w.params[p.Name] = value
+		params[p.Name] = v
 	}
-	if err := w.rewrite(); err != nil {
-		return nil, err
-	}
-	w.params[notName] = true
-	parsed, err := parse(w.out)
+	list, err := tokens(text)
 	if err != nil {
 		return nil, err
 	}
-	s := &Statement{
-		text: query, tokens: list, params: w.params, computed: w.computed,
-		distinct: w.distinct, top: w.top, offset: w.offset, limit: w.limit,
+	p := &parser{tokens: list, params: params, regexps: make(map[string]*regexp.Regexp)}
+	q := p.parse()
+	if p.err != nil {
+		return nil, p.err
 	}
-	f := &fixer{operators: w.operators, params: w.params, root: prefix + w.root}
-	if parsed, err = f.statement(parsed, true); err != nil {
-		return nil, err
-	}
-	s.equals = f.equals
-	return s, s.arrange(parsed)
+	s := &Statement{query: q, slots: p.slots, aggregates: p.aggregates, now: time.Now()}
+	s.equals = q.equalities()
+	s.regexps = p.regexps
+	return s, nil
 }
 
-// parse hands the text to cosmium, in parentheses: its parser would ignore what follows a query.
-func parse(out []string) (stmt parsers.SelectStmt, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the query cannot be parsed: %v", r)
-		}
-	}()
-	query := "SELECT (" + join(out) + ")"
-	// The parser's time doubles with every level of subqueries, unless it remembers what it tried; that makes long flat
-	// queries ten times slower.
-	memoize := nosql.Memoize(strings.Count(query, "SELECT") > maxForgetful)
-	got, err := nosql.Parse("", []byte(query), nosql.MaxExpressions(maxSteps), memoize)
-	if err != nil {
-		return stmt, fmt.Errorf("syntax error, or a construct that cosmosfake does not implement: %w", err)
-	}
-	outer, ok := got.(parsers.SelectStmt)
-	if ok && len(outer.SelectItems) == 1 {
-		if inner, ok := outer.SelectItems[0].Value.(parsers.SelectStmt); ok && len(inner.SelectItems) > 0 {
-			return inner, nil
-		}
-	}
-	return stmt, fmt.Errorf("syntax error, or a construct that cosmosfake does not implement")
+// At is the statement with another present time than that of its compilation.
+func (s *Statement) At(now time.Time) *Statement {
+	at := *s
+	at.now = now
+	return &at
 }
 
-// join writes the pieces as the parser wants them: no blanks within paths, behind functions and inside parentheses.
-func join(out []string) string {
-	var b strings.Builder
-	for i, s := range out {
-		switch {
-		case i == 0, s == ")", strings.HasPrefix(s, "."), len(s) > 1 && s[0] == '[', out[i-1] == "(",
-			s == "(" && isFunction(out[i-1]):
-		default:
-			b.WriteByte(' ')
-		}
-		b.WriteString(s)
-	}
-	return b.String()
-}
+// ReadsDocuments tells whether the query has a FROM. One that has none has one row.
+func (s *Statement) ReadsDocuments() bool { return s.query.readsDocuments() }
 
-// arrange splits a query into what the executor computes for each document and what is made of that.
-func (s *Statement) arrange(parsed parsers.SelectStmt) error {
-	s.value = parsed.SelectItems[0].IsTopLevel
-	for _, o := range parsed.OrderExpressions {
-		s.order = append(s.order, ordering{s.expr(o.SelectItem), o.Direction == parsers.OrderDirectionDesc})
-	}
-	for _, g := range parsed.GroupBy {
-		s.groups = append(s.groups, s.expr(g))
-	}
-	unnamed := 0
-	for _, item := range parsed.SelectItems {
-		name := s.name(item)
-		if name == "" {
-			unnamed++
-			name = fmt.Sprintf("$%d", unnamed)
-		}
-		n, err := s.node(item)
-		if err != nil {
-			return err
-		}
-		s.columns = append(s.columns, column{name, n})
-	}
-	if len(s.order) > 0 && (s.aggregates || len(s.groups) > 0) {
-		return unsupported("ORDER BY together with aggregates or GROUP BY")
-	}
-	s.base = parsers.SelectStmt{
-		Table: parsed.Table, JoinItems: parsed.JoinItems, Filters: parsed.Filters,
-		SelectItems: []parsers.SelectItem{{Type: parsers.SelectItemTypeArray, IsTopLevel: true, SelectItems: s.exprs}},
-	}
-	return nil
-}
-
-func (s *Statement) expr(item parsers.SelectItem) int {
-	item.IsTopLevel, item.Alias = false, ""
-	s.exprs = append(s.exprs, item)
-	return len(s.exprs) - 1
-}
-
-// name is that of a column: its alias, or the last step of its path.
-func (s *Statement) name(item parsers.SelectItem) string {
-	if item.Alias != "" {
-		return strings.TrimPrefix(item.Alias, prefix)
-	}
-	if item.Type != parsers.SelectItemTypeField || len(item.Path) == 0 {
-		return ""
-	}
-	last := item.Path[len(item.Path)-1]
-	if len(item.Path) == 1 {
-		return strings.TrimPrefix(last, prefix)
-	}
-	return s.step(last)
-}
-
-// step is a name in a path.
-func (s *Statement) step(name string) string {
-	if strings.HasPrefix(name, "@") {
-		text, _ := s.params[name].(string)
-		return text
-	}
-	return name
-}
-
-func (s *Statement) node(item parsers.SelectItem) (node, error) {
-	if call, ok := item.Value.(parsers.FunctionCall); ok && item.Type == parsers.SelectItemTypeFunctionCall && isAggregate(call.Type) {
-		s.aggregates = true
-		arg, ok := call.Arguments[0].(parsers.SelectItem)
-		if !ok || holdsAggregate(arg) {
-			return node{}, unsupported("an aggregate of an aggregate")
-		}
-		return node{aggregate: call.Type, expr: s.expr(arg)}, nil
-	}
-	if !holdsAggregate(item) && !holdsKey(item) {
-		return node{expr: s.expr(item)}, nil
-	}
-	var n node
-	switch item.Type {
-	case parsers.SelectItemTypeArray:
-		n.array = make([]node, 0, len(item.SelectItems))
-	case parsers.SelectItemTypeObject:
-		n.object = make([]column, 0, len(item.SelectItems))
-	default:
-		return n, unsupported("an aggregate within another function")
-	}
-	for _, child := range item.SelectItems {
-		c, err := s.node(child)
-		if err != nil {
-			return n, err
-		}
-		if n.array != nil {
-			n.array = append(n.array, c)
-		} else {
-			n.object = append(n.object, column{keyOf(child.Alias), c})
-		}
-	}
-	return n, nil
-}
-
-// holdsKey tells whether an object in it has a key that the parser does not know.
-func holdsKey(item parsers.SelectItem) bool {
-	return slices.ContainsFunc(item.SelectItems, func(child parsers.SelectItem) bool {
-		return strings.HasPrefix(child.Alias, keyPrefix) || holdsKey(child)
-	})
-}
-
-// keyOf is an object's key as it was meant.
-func keyOf(alias string) string {
-	if text, ok := strings.CutPrefix(alias, keyPrefix); ok {
-		if name, err := hex.DecodeString(text); err == nil {
-			return string(name)
-		}
-	}
-	return alias
-}
-
-func isAggregate(f parsers.FunctionCallType) bool {
-	for _, a := range parsers.AggregateFunctions {
-		if a == f {
-			return true
-		}
-	}
-	return false
-}
-
-func holdsAggregate(item parsers.SelectItem) bool {
-	for _, child := range item.SelectItems {
-		if holdsAggregate(child) {
-			return true
-		}
-	}
-	call, ok := item.Value.(parsers.FunctionCall)
-	if !ok || item.Type != parsers.SelectItemTypeFunctionCall {
-		return false
-	}
-	if isAggregate(call.Type) {
-		return true
-	}
-	for _, arg := range call.Arguments {
-		if child, ok := arg.(parsers.SelectItem); ok && holdsAggregate(child) {
-			return true
-		}
-	}
-	return false
+func (q *query) readsDocuments() bool {
+	return len(q.sources) > 0 && (q.sources[0].query == nil || q.sources[0].query.readsDocuments())
 }
 
 // Equalities are the conditions on which the whole filter depends.
 func (s *Statement) Equalities() []Equality { return s.equals }
 
 // Whole says why the query needs all documents before its first row is known; "" if it streams.
-func (s *Statement) Whole() string {
+func (s *Statement) Whole() string { return s.query.whole() }
+
+func (q *query) whole() string {
 	switch {
-	case len(s.order) > 0:
-		return "ORDER BY"
-	case s.aggregates:
-		return "aggregates"
-	case len(s.groups) > 0:
+	case len(q.groups) > 0:
 		return "GROUP BY"
-	case s.distinct:
+	case len(q.aggregates) > 0:
+		return "aggregates"
+	case len(q.order) > 0:
+		return "ORDER BY"
+	case q.distinct:
 		return "DISTINCT"
-	case s.top >= 0:
+	case q.top >= 0:
 		return "TOP"
-	case s.limit >= 0:
+	case q.limit >= 0:
 		return "OFFSET LIMIT"
+	case len(q.sources) > 0 && q.sources[0].query != nil:
+		return q.sources[0].query.whole()
 	}
 	return ""
+}
+
+func (s *Statement) env() *env {
+	return &env{slots: make([]value, s.slots), results: make([]value, s.aggregates), now: s.now, regexps: maps.Clone(s.regexps)}
+}
+
+// document begins with the next document.
+func (e *env) document(text []byte) {
+	e.slots[0], _ = valueAt(string(text), 0)
+	e.steps = 0
+}
+
+// failed is the reason for which the computation ended.
+func (e *env) failed() error {
+	if e.err == nil {
+		return nil
+	}
+	return e.err
+}
+
+// Rows are the results of one document, of a query that streams; of another they are not final.
+func (s *Statement) Rows(document []byte) ([][]byte, error) {
+	e := s.env()
+	e.document(document)
+	var rows [][]byte
+	s.query.rows(e, 0, func() bool {
+		if v := s.query.project(e); v.defined() {
+			rows = append(rows, appendJSON(nil, v))
+		}
+		return true
+	})
+	return rows, e.failed()
+}
+
+// Run computes all results over documents.
+func (s *Statement) Run(documents [][]byte) ([][]byte, error) {
+	e := s.env()
+	if !s.ReadsDocuments() {
+		documents = [][]byte{nil}
+	}
+	rows := [][]byte{}
+	for _, v := range s.query.over(e, documents) {
+		rows = append(rows, appendJSON(nil, v))
+	}
+	return rows, e.failed()
+}
+
+// over are the results of a query over documents, or over what the subquery makes of them from which it selects.
+func (q *query) over(e *env, documents [][]byte) []value {
+	c := collector{query: q}
+	if len(q.sources) > 0 && q.sources[0].query != nil && q.sources[0].query.whole() != "" {
+		for _, v := range q.sources[0].query.over(e, documents) {
+			e.steps = 0
+			if !q.bind(e, 0, v, func() bool { return c.add(e) }) {
+				break
+			}
+		}
+		return c.finish(e)
+	}
+	for _, document := range documents {
+		e.document(document)
+		if !q.rows(e, 0, func() bool { return c.add(e) }) {
+			break
+		}
+	}
+	return c.finish(e)
+}
+
+// equalities are those that the filter joins by AND.
+func (q *query) equalities() []Equality {
+	if len(q.sources) == 0 || q.sources[0].each || q.sources[0].query != nil {
+		return nil
+	}
+	prefix, _ := names(q.sources[0].of, 0)
+	var list []Equality
+	var find func(expr)
+	find = func(x expr) {
+		b, ok := x.(*binary)
+		if !ok {
+			return
+		}
+		switch b.operator {
+		case "AND":
+			find(b.left)
+			find(b.right)
+		case "=":
+			for _, side := range [][2]expr{{b.left, b.right}, {b.right, b.left}} {
+				path, ok := names(side[0], q.sources[0].slot)
+				if v := constant(side[1]); ok && v.defined() {
+					list = append(list, Equality{append(append([]string{}, prefix...), path...), appendJSON(nil, v)})
+				}
+			}
+		}
+	}
+	find(q.where)
+	return list
+}
+
+// names are the steps of a path that begins at a slot.
+func names(x expr, slot int) ([]string, bool) {
+	switch x := x.(type) {
+	case *ref:
+		return nil, x.slot == slot
+	case *property:
+		path, ok := names(x.of, slot)
+		return append(path, x.name), ok
+	case *index:
+		path, ok := names(x.of, slot)
+		at := constant(x.at)
+		return append(path, at.text), ok && at.kind == isText
+	}
+	return nil, false
 }

@@ -1,214 +1,196 @@
 package sql
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"math"
-	"reflect"
-	"slices"
-	"strconv"
-
-	memoryexecutor "github.com/pikami/cosmium/query_executors/memory_executor"
+	"cmp"
+	"strings"
 )
 
-// null is JSON's null. To the executor it is a value like others; nil is one that is missing.
-type null struct{}
+// kind is a value's type. Their order is that of ORDER BY.
+type kind uint8
 
-// origins are the bytes of decoded objects, by the address of their maps.
-type origins map[uintptr][]byte
+const (
+	isUndefined kind = iota
+	isNull
+	isBool
+	isNumber
+	isText
+	isArray
+	isObject
+)
 
-// decode makes of JSON what the executor takes: numbers are float64, null is null{}.
-func decode(text []byte) (any, origins, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	from := make(origins)
-	v, err := value(d, text, from)
-	if err != nil {
-		return nil, nil, fmt.Errorf("decode JSON: %w", err)
-	}
-	return v, from, nil
+// value is one of JSON, or undefined, which is the zero value.
+type value struct {
+	kind kind
+	num  float64   // of a number; of a bool, 1 is true
+	text string    // of a text; of an array or object of a document, what stands there
+	made *composed // of an array or object that was computed
 }
 
-func value(d *json.Decoder, text []byte, from origins) (any, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := t.(type) {
-	case nil:
-		return null{}, nil
-	case json.Number:
-		f, _ := strconv.ParseFloat(string(t), 64) // what is beyond a float64 is infinite
-		return f, nil
-	case json.Delim:
-		if t == '[' {
-			list := make([]any, 0)
-			for d.More() {
-				v, err := value(d, text, from)
-				if err != nil {
-					return nil, err
-				}
-				list = append(list, v)
-			}
-			_, err := d.Token()
-			return list, err
-		}
-		start := d.InputOffset() - 1
-		object := make(map[string]any)
-		for d.More() {
-			name, err := d.Token()
-			if err != nil {
-				return nil, err
-			}
-			v, err := value(d, text, from)
-			if err != nil {
-				return nil, err
-			}
-			object[name.(string)] = v
-		}
-		_, err := d.Token()
-		from[reflect.ValueOf(object).Pointer()] = text[start:d.InputOffset()]
-		return object, err
-	}
-	return t, nil
+// composed is an array or an object that was computed.
+type composed struct {
+	list    []value
+	members []member
 }
 
-// appendJSON writes a value. Objects of a document are written as they stood there. Missing values are left out.
-func appendJSON(dst []byte, v any, from origins) []byte {
-	switch v := v.(type) {
-	case nil, null:
-		return append(dst, "null"...)
-	case bool:
-		return strconv.AppendBool(dst, v)
-	case int:
-		return strconv.AppendInt(dst, int64(v), 10)
-	case float64:
-		switch {
-		case math.IsInf(v, 1):
-			return append(dst, "1e999"...)
-		case math.IsInf(v, -1):
-			return append(dst, "-1e999"...)
-		case math.IsNaN(v):
-			return append(dst, `"NaN"`...)
-		}
+type member struct {
+	name  string
+	value value
+}
+
+func number(n float64) value { return value{kind: isNumber, num: n} }
+
+func text(s string) value { return value{kind: isText, text: s} }
+
+func null() value { return value{kind: isNull} }
+
+func boolean(b bool) value {
+	if b {
+		return value{kind: isBool, num: 1}
 	}
-	switch v := v.(type) {
-	case []any:
-		return appendList(dst, len(v), func(i int) any { return v[i] }, from)
-	case []memoryexecutor.RowType:
-		return appendList(dst, len(v), func(i int) any { return v[i] }, from)
-	case map[string]any:
-		if text, ok := from[reflect.ValueOf(v).Pointer()]; ok {
-			return append(dst, text...)
-		}
-		names := make([]string, 0, len(v))
-		for name, member := range v {
-			if member != nil {
-				names = append(names, name)
+	return value{kind: isBool}
+}
+
+func array(list []value) value { return value{kind: isArray, made: &composed{list: list}} }
+
+func object(members []member) value { return value{kind: isObject, made: &composed{members: members}} }
+
+func (v value) defined() bool { return v.kind != isUndefined }
+
+func (v value) isTrue() bool { return v.kind == isBool && v.num == 1 }
+
+func (v value) isFalse() bool { return v.kind == isBool && v.num == 0 }
+
+// integer is a whole number.
+func (v value) integer() (int, bool) {
+	n := int(v.num)
+	return n, v.kind == isNumber && v.num >= -1<<62 && v.num <= 1<<62 && float64(n) == v.num
+}
+
+// each calls visit for the elements of an array until it returns false.
+func (v value) each(visit func(value) bool) {
+	switch {
+	case v.kind != isArray:
+	case v.made == nil:
+		eachElement(v.text, visit)
+	default:
+		for _, element := range v.made.list {
+			if !visit(element) {
+				return
 			}
 		}
-		slices.Sort(names)
-		dst = append(dst, '{')
-		for i, name := range names {
-			if i > 0 {
-				dst = append(dst, ',')
+	}
+}
+
+// eachMember calls visit for the members of an object until it returns false.
+func (v value) eachMember(visit func(name string, member value) bool) {
+	switch {
+	case v.kind != isObject:
+	case v.made == nil:
+		eachMember(v.text, visit)
+	default:
+		for _, m := range v.made.members {
+			if !visit(m.name, m.value) {
+				return
 			}
-			dst = append(appendText(dst, name), ':')
-			dst = appendJSON(dst, v[name], from)
 		}
-		return append(dst, '}')
-	case string:
-		return appendText(dst, v)
 	}
-	text, err := json.Marshal(v)
-	if err != nil { // the executor makes nothing that cannot be encoded
-		return append(dst, "null"...)
-	}
-	return append(dst, text...)
 }
 
-func appendList(dst []byte, n int, at func(int) any, from origins) []byte {
-	dst = append(dst, '[')
-	first := true
-	for i := range n {
-		v := at(i)
-		if v == nil {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = appendJSON(dst, v, from)
+// list are the elements of an array.
+func (v value) list() []value {
+	if v.kind == isArray && v.made != nil {
+		return v.made.list
 	}
-	return append(dst, ']')
+	list := []value{}
+	v.each(func(element value) bool {
+		list = append(list, element)
+		return true
+	})
+	return list
 }
 
-func appendText(dst []byte, s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil { // a string always encodes
-		panic(err)
+// field is a member of an object.
+func (v value) field(name string) value {
+	if v.kind == isObject && v.made == nil {
+		return memberOf(v.text, name)
 	}
-	return append(dst, bytes.TrimRight(b.Bytes(), "\n")...)
-}
-
-// rank orders the types as ORDER BY does.
-func rank(v any) int {
-	switch v.(type) {
-	case nil:
-		return 0
-	case null:
-		return 1
-	case bool:
-		return 2
-	case float64, int:
-		return 3
-	case string:
-		return 4
-	case []any:
-		return 5
-	}
-	return 6
-}
-
-// compare orders two values of any type. Arrays and objects are ordered by their text.
-func compare(a, b any) int {
-	if ra, rb := rank(a), rank(b); ra != rb {
-		return ra - rb
-	}
-	switch a := a.(type) {
-	case nil, null:
-		return 0
-	case bool:
-		switch {
-		case a == b.(bool):
-			return 0
-		case a:
-			return 1
+	var found value
+	v.eachMember(func(n string, member value) bool {
+		if n == name {
+			found = member
 		}
-		return -1
-	case string:
-		return bytes.Compare([]byte(a), []byte(b.(string)))
-	case float64, int:
-		x, y := asFloat(a), asFloat(b)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	}
-	return bytes.Compare(appendJSON(nil, a, nil), appendJSON(nil, b, nil))
+		return true
+	})
+	return found
 }
 
-func asFloat(v any) float64 {
-	if n, ok := v.(int); ok {
-		return float64(n)
+// at is what an index leads to: a name of an object, or a place in an array.
+func (v value) at(index value) value {
+	switch {
+	case v.kind == isObject && index.kind == isText:
+		return v.field(index.text)
+	case v.kind == isArray && index.kind == isNumber:
+		n, whole := index.integer()
+		if !whole || n < 0 {
+			return value{}
+		}
+		var found value
+		v.each(func(element value) bool {
+			if n == 0 {
+				found = element
+			}
+			n--
+			return n >= 0
+		})
+		return found
 	}
-	f, _ := v.(float64)
-	return f
+	return value{}
+}
+
+// equal compares two values; members of objects have no order.
+func equal(a, b value) bool {
+	if a.kind != b.kind {
+		return false
+	}
+	switch a.kind {
+	case isBool, isNumber:
+		return a.num == b.num
+	case isText:
+		return a.text == b.text
+	case isArray:
+		if a.made == nil && b.made == nil && a.text == b.text {
+			return true
+		}
+		x, y := a.list(), b.list()
+		if len(x) != len(y) {
+			return false
+		}
+		for i := range x {
+			if !equal(x[i], y[i]) {
+				return false
+			}
+		}
+	case isObject:
+		if a.made == nil && b.made == nil && a.text == b.text {
+			return true
+		}
+		return string(appendCanonical(nil, a)) == string(appendCanonical(nil, b))
+	}
+	return true
+}
+
+// compare orders two values of any types. Arrays and objects are ordered by their text.
+func compare(a, b value) int {
+	if c := cmp.Compare(a.kind, b.kind); c != 0 {
+		return c
+	}
+	switch a.kind {
+	case isBool, isNumber:
+		return cmp.Compare(a.num, b.num)
+	case isText:
+		return strings.Compare(a.text, b.text)
+	case isArray, isObject:
+		return strings.Compare(string(appendCanonical(nil, a)), string(appendCanonical(nil, b)))
+	}
+	return 0
 }

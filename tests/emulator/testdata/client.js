@@ -79,6 +79,53 @@ async function everyday(database) {
   check("stored procedures", (await container.scripts.storedProcedures.readAll().fetchAll()).resources, []);
 }
 
+// queries over two ranges, which the client puts together.
+async function queries(database) {
+  const { container: made } = await database.containers.create({ id: "queries", partitionKey: { paths: ["/pk"] } });
+  const items = upTo(50).map((i) => ({ id: String(i), pk: `k${i % 7}`, n: (i * 17) % 50, g: i % 3, tags: [`t${i % 2}`, `t${i % 5}`] }));
+  for (const item of items) await made.items.create(item);
+  await admin("split", { container: "queries", range: "0" });
+  const container = new CosmosClient({ endpoint, key }).database("shop").container("queries");
+  check("ranges", (await container.getFeedRanges()).length, 2);
+  const ask = async (query, parameters = []) =>
+    (await container.items.query({ query, parameters }, { maxItemCount: 7, forceQueryPlan: parameters.length > 0 }).fetchAll()).resources;
+
+  const ns = upTo(50), by = (...keys) => (a, b) => keys.map((k) => k(a, b)).find((c) => c !== 0) || 0;
+  const sum = (list) => list.reduce((a, b) => a + b, 0);
+  check("ordered", await ask("SELECT VALUE c.n FROM c ORDER BY c.n"), ns);
+  check("ordered down", await ask("SELECT VALUE c.n FROM c WHERE c.n >= @n ORDER BY c.n DESC", [{ name: "@n", value: 20 }]), ns.slice(20).reverse());
+  const sorted = [...items].sort(by((a, b) => a.g - b.g, (a, b) => b.n - a.n));
+  check("ordered by two", (await ask("SELECT * FROM c ORDER BY c.g, c.n DESC")).map((i) => i.id), sorted.map((i) => i.id));
+  check("first", await ask("SELECT TOP 3 c.n FROM c ORDER BY c.n"), [{ n: 0 }, { n: 1 }, { n: 2 }]);
+  check("some", await ask("SELECT VALUE c.n FROM c ORDER BY c.n OFFSET 5 LIMIT 10"), ns.slice(5, 15));
+  check("any ten", (await ask("SELECT c.id FROM c OFFSET 5 LIMIT 10")).length, 10);
+  check("any three", (await ask("SELECT TOP 3 c.id FROM c")).length, 3);
+  const pks = upTo(7).map((i) => `k${i}`); // this client drops 0 and other falsy values from DISTINCT
+  check("distinct", (await ask("SELECT DISTINCT VALUE c.pk FROM c")).sort(), pks);
+  check("distinct, ordered", await ask("SELECT DISTINCT VALUE c.pk FROM c ORDER BY c.pk DESC"), [...pks].reverse());
+  const wants = { COUNT: 50, MIN: 0, MAX: 49, AVG: sum(ns) / 50, SUM: sum(ns) };
+  for (const [name, want] of Object.entries(wants)) check(name, await ask(`SELECT VALUE ${name}(c.n) FROM c`), [want]);
+  check("MIN of texts", await ask("SELECT VALUE MIN(c.pk) FROM c"), ["k0"]);
+  check("MAX of one range's", await ask("SELECT VALUE MAX(c.n) FROM c WHERE c.id = '7'"), [items[7].n]);
+  check("COUNTIF", await ask("SELECT VALUE COUNTIF(c.n < 10) FROM c"), [10]);
+  const all = "COUNT(1) AS count, MIN(c.n) AS low, MAX(c.n) AS high, AVG(c.n) AS mean, SUM(c.n) AS sum";
+  const of = (list) => ({ count: list.length, low: Math.min(...list), high: Math.max(...list), mean: sum(list) / list.length, sum: sum(list) });
+  check("several", await ask(`SELECT ${all} FROM c`), [of(ns)]);
+  const grouped = upTo(3).map((g) => ({ g, ...of(items.filter((i) => i.g === g).map((i) => i.n)) }));
+  check("GROUP BY", (await ask(`SELECT c.g, ${all} FROM c GROUP BY c.g`)).sort((a, b) => a.g - b.g), grouped);
+  check("GROUP BY of an expression", (await ask("SELECT c.g * 2 AS twice, COUNT(1) FROM c GROUP BY c.g * 2")).sort((a, b) => a.twice - b.twice),
+    grouped.map(({ g, count }) => ({ twice: g * 2, $1: count })));
+  check("GROUP BY of values", (await ask("SELECT VALUE MAX(c.n) FROM c GROUP BY c.g")).sort((a, b) => a - b), grouped.map((i) => i.high).sort((a, b) => a - b));
+  check("GROUP BY alone", (await ask("SELECT VALUE c.g FROM c GROUP BY c.g")).sort(), [0, 1, 2]);
+  const pairs = items.flatMap((i) => i.tags.filter((t) => t === "t1").map((t) => `${i.id} ${t}`)).sort();
+  check("JOIN", (await ask("SELECT VALUE c.id || ' ' || t FROM c JOIN t IN c.tags WHERE t = 't1'")).sort(), pairs);
+  check("scalars", (await ask("SELECT VALUE c.n + (SELECT VALUE COUNT(1) FROM t IN c.tags) FROM c")).sort((a, b) => a - b), ns.map((n) => n + 2));
+  check("no FROM", await ask("SELECT VALUE 1 + 1"), [2]);
+  check("no FROM, planned", await ask("SELECT VALUE 1 + @n", [{ name: "@n", value: 1 }]), [2]);
+  await assert.rejects(ask("SELECT VALUE {n: COUNT(1)} FROM c"), /Compositions of aggregates/);
+  await assert.rejects(ask("SELECT VALUE c.n FROM c WHERE c.n >"), /SC1001/);
+}
+
 async function latestVersion(database) {
   for (const version of [1, 2]) {
     const id = `latest${version}`;
@@ -147,6 +194,7 @@ async function allVersions(database) {
 (async () => {
   const { database } = await client.databases.create({ id: "shop" });
   await everyday(database);
+  await queries(database);
   await latestVersion(database);
   await allVersions(database);
   console.log("passed", checks);

@@ -1,4 +1,4 @@
-"""What the service's Python client has to get from the emulator: change feed in both modes, hierarchical keys, time to live."""
+"""What the service's Python client has to get from the emulator: change feed in both modes, hierarchical keys, time to live, queries over ranges."""
 
 import json
 import os
@@ -115,6 +115,55 @@ def hierarchical_keys():
         check("an item of 5 MB", e.status_code, 413)
 
 
+def queries():
+    """Queries over two ranges, which the client puts together."""
+    container = database.create_container("queries", PartitionKey("/pk"))
+    items = [{"id": str(i), "pk": f"k{i % 7}", "n": (i * 17) % 50, "g": i % 3, "tags": [f"t{i % 2}", f"t{i % 5}"]} for i in range(50)]
+    for i in items:
+        container.create_item(i if int(i["id"]) % 10 else {**i, "odd": None})
+    admin("split", container="queries", range="0")
+    container = CosmosClient(ENDPOINT, KEY, connection_verify=CA).get_database_client("shop").get_container_client("queries")
+    check("ranges", len(list(container.read_feed_ranges())), 2)
+
+    def ask(query, **parameters):
+        named = [{"name": "@" + name, "value": value} for name, value in parameters.items()]
+        return list(container.query_items(query, parameters=named, enable_cross_partition_query=True, max_item_count=7))
+
+    ns = sorted(i["n"] for i in items)
+    check("ordered", ask("SELECT VALUE c.n FROM c ORDER BY c.n"), ns)
+    check("ordered down", [r["n"] for r in ask("SELECT c.n, c.id FROM c WHERE c.n >= @n ORDER BY c.n DESC", n=20)], [n for n in reversed(ns) if n >= 20])
+    by = sorted(items, key=lambda i: (i["g"], -i["n"]))
+    check("ordered by two", [i["id"] for i in ask("SELECT * FROM c ORDER BY c.g, c.n DESC")], [i["id"] for i in by])
+    check("first", ask("SELECT TOP 3 VALUE c.n FROM c ORDER BY c.n"), ns[:3])
+    check("some", ask("SELECT VALUE c.n FROM c ORDER BY c.n OFFSET 5 LIMIT 10"), ns[5:15])
+    check("any ten", len(ask("SELECT c.id FROM c OFFSET 5 LIMIT 10")), 10)
+    check("any three", len(ask("SELECT TOP @n c.id FROM c", n=3)), 3)
+    check("distinct", sorted(ask("SELECT DISTINCT VALUE c.g FROM c")), [0, 1, 2])
+    check("distinct, ordered", ask("SELECT DISTINCT VALUE c.g FROM c ORDER BY c.g DESC"), [2, 1, 0])
+    for name, want in {"COUNT": 50, "MIN": min(ns), "MAX": max(ns), "AVG": sum(ns) / 50, "SUM": sum(ns)}.items():
+        check(name, ask(f"SELECT VALUE {name}(c.n) FROM c"), [want])
+    check("MIN of texts", ask("SELECT VALUE MIN(c.pk) FROM c"), ["k0"])
+    check("MAX of one range's", ask("SELECT VALUE MAX(c.n) FROM c WHERE c.id = '7'"), [items[7]["n"]])
+    check("COUNTIF", ask("SELECT VALUE COUNTIF(c.n < 10) FROM c"), [10])
+    check("COUNT of what is there", ask("SELECT VALUE COUNT(c.odd) FROM c"), [5])
+    tags = sorted([i["id"], t] for i in items for t in i["tags"] if t == "t1")
+    check("JOIN", sorted(ask("SELECT VALUE [c.id, t] FROM c JOIN t IN c.tags WHERE t = 't1'")), tags)
+    check("scalars", sorted(ask("SELECT VALUE c.n * 2 + (SELECT VALUE COUNT(1) FROM t IN c.tags) FROM c")), [2 * n + 2 for n in ns])
+    check("no FROM", ask("SELECT VALUE 1 + 1"), [2])
+    for query, feature in {"SELECT c.g, COUNT(1) AS n FROM c GROUP BY c.g": "GroupBy", "SELECT MAX(c.n) AS n FROM c": "NonValueAggregate"}.items():
+        try:
+            raise AssertionError(f"{query}: got {ask(query)}")
+        except exceptions.CosmosHttpResponseError as e:
+            check("what this client lacks", (e.status_code, f"Query contained {feature}" in str(e)), (400, True))
+    check("groups of a key", list(container.query_items("SELECT c.g, COUNT(1) AS n FROM c GROUP BY c.g", partition_key="k1")),
+          [{"g": g, "n": sum(i["pk"] == "k1" and i["g"] == g for i in items)} for g in (1, 2, 0)])
+    try:
+        ask("SELECT VALUE c.n FROM c WHERE c.n >")
+        raise AssertionError("a query that is cut off: no error")
+    except exceptions.CosmosHttpResponseError as e:
+        check("a query that is cut off", (e.status_code, "SC1001" in str(e)), (400, True))
+
+
 def time_to_live():
     container = database.create_container("sessions", PartitionKey("/pk"), default_ttl=-1)
     _, token = feed(container, start_time="Now", mode="AllVersionsAndDeletes")
@@ -139,6 +188,7 @@ def time_to_live():
 time_to_live()
 all_versions()
 hierarchical_keys()
+queries()
 latest_version()  # last: it merges, which ends the feed of all versions
 try:
     feed(database.get_container_client("versions"), start_time="Now", mode="AllVersionsAndDeletes")
