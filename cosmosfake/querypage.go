@@ -1,0 +1,241 @@
+package cosmosfake
+
+import (
+	"cmp"
+	"encoding/base64"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cosmos-almanac/almanac/cosmosfake/internal/sql"
+)
+
+// results are a page of rows.
+type results struct {
+	rows         [][]byte
+	size         int
+	continuation string
+	at           position
+	read         int  // documents
+	gone         bool // a range ended before it was read
+}
+
+func (f *results) add(row []byte) {
+	f.rows = append(f.rows, row)
+	f.size += len(row)
+}
+
+// unlimited is no limit of a page.
+func unlimited() pageLimit { return pageLimit{items: math.MaxInt, bytes: math.MaxInt} }
+
+// cursor is a place in a stream of results: behind a version, in a range. It is its LSN, and its etag tells versions of
+// one transaction apart: they are numbered in their order; or by ScanByRID its resource id, and no etag.
+type cursor struct {
+	rangeID string
+	at      int64
+	etag    uint64
+}
+
+func (c cursor) String() string {
+	return "query#" + c.rangeID + "#" + strconv.FormatInt(c.at, 10) + "#" + strconv.FormatUint(c.etag, 10)
+}
+
+// behind is the place behind a version.
+func (s *scope) behind(p *partition, v *version) cursor {
+	if s.byRID {
+		return cursor{rangeID: p.id, at: int64(v.rid)}
+	}
+	return cursor{p.id, v.lsn, v.etag}
+}
+
+// passed tells whether a version stands before the place.
+func (s *scope) passed(from cursor, v *version) bool {
+	if s.byRID {
+		return int64(v.rid) <= from.at
+	}
+	return v.lsn < from.at || v.lsn == from.at && v.etag <= from.etag
+}
+
+// read takes the versions of a range that a replica shows, in the order of the scan, from a place on.
+func (s *scope) read(p *partition, from cursor) (page, *Error) {
+	session, e := sessionOf(s.r, p.id)
+	if e != nil {
+		return page{}, e
+	}
+	q := scan{limit: unlimited(), lives: s.lives, fault: s.fault, session: session}
+	if !s.byRID {
+		q.after = from.at - 1
+	}
+	pg := p.read(&q)
+	if !pg.gone && session > pg.at.newest {
+		return pg, sessionNotAvailable(s.r, pg.at)
+	}
+	if s.byRID {
+		slices.SortFunc(pg.versions, func(x, y *version) int { return cmp.Compare(x.rid, y.rid) })
+	}
+	return pg, nil
+}
+
+// run gives a page of rows.
+func (s *scope) run(q *sql.Statement, limit pageLimit) (results, *Error) {
+	if q.Whole() == "" {
+		return s.stream(q, limit, s.r.Header.Get("x-ms-continuation"))
+	}
+	return s.whole(q, limit, s.r.Header.Get("x-ms-continuation"))
+}
+
+func parseCursor(text string) (cursor, *Error) {
+	parts := strings.Split(text, "#")
+	if len(parts) == 4 && parts[0] == "query" {
+		lsn, err1 := strconv.ParseInt(parts[2], 10, 64)
+		etag, err2 := strconv.ParseUint(parts[3], 10, 64)
+		if err1 == nil && err2 == nil {
+			return cursor{parts[1], lsn, etag}, nil
+		}
+	}
+	return cursor{}, badRequest("The continuation %q is invalid.", text)
+}
+
+// stream gives rows in the order of ranges and LSNs until the page is full. A full page has a continuation, whether or
+// not anything follows, as scans of the service do (TestCrossPartitionQuery wants the empty last page).
+func (s *scope) stream(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
+	var (
+		found results
+		from  cursor
+		skip  = continuation != ""
+		e     *Error
+	)
+	if skip {
+		if from, e = parseCursor(continuation); e != nil {
+			return found, e
+		}
+	}
+	for _, p := range s.partitions {
+		if skip && p.id != from.rangeID {
+			continue
+		}
+		if !skip {
+			from = cursor{rangeID: p.id}
+		}
+		skip = false
+		full, e := s.streamRange(q, p, from, limit, &found)
+		if full || found.gone || e != nil {
+			return found, e
+		}
+	}
+	if skip {
+		return found, rangeGone(from.rangeID)
+	}
+	found.continuation = ""
+	return found, nil
+}
+
+// streamRange collects the rows of one range and tells whether the page is full.
+func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit pageLimit, found *results) (bool, *Error) {
+	pg, e := s.read(p, from)
+	if e != nil || pg.gone {
+		found.gone = pg.gone
+		return false, e
+	}
+	found.at, found.continuation = pg.at, from.String()
+	for _, v := range pg.versions {
+		if s.passed(from, v) || !s.holds(v) {
+			continue
+		}
+		if found.size >= limit.bytes {
+			return true, nil
+		}
+		rows, err := q.Rows(v.spliced(s.c))
+		if err != nil {
+			return false, invalidQuery(err)
+		}
+		found.read++
+		if len(rows) == 0 {
+			continue
+		}
+		if len(found.rows) > 0 && len(found.rows)+len(rows) > limit.items {
+			return true, nil // the rows of one document are not torn apart
+		}
+		for _, row := range rows {
+			found.add(row)
+		}
+		found.continuation = s.behind(p, v).String()
+		if len(found.rows) >= limit.items {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// whole computes all rows and gives those of one page.
+func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
+	var (
+		found     results
+		documents [][]byte
+		from      int
+	)
+	if continuation != "" {
+		text, ok := strings.CutPrefix(continuation, "offset#")
+		n, err := strconv.Atoi(text)
+		if !ok || err != nil || n < 0 {
+			return found, badRequest("The continuation %q is invalid.", continuation)
+		}
+		from = n
+	}
+	for _, p := range s.partitions {
+		pg, e := s.read(p, cursor{})
+		if e != nil || pg.gone {
+			found.gone = pg.gone
+			return found, e
+		}
+		found.at = pg.at
+		for _, v := range pg.versions {
+			if s.holds(v) {
+				documents = append(documents, v.spliced(s.c))
+			}
+		}
+	}
+	found.read = len(documents)
+	rows, err := q.Run(documents)
+	if err != nil {
+		return found, invalidQuery(err)
+	}
+	for i := min(from, len(rows)); i < len(rows); i++ {
+		if len(found.rows) >= limit.items || found.size >= limit.bytes {
+			found.continuation = "offset#" + strconv.Itoa(i)
+			break
+		}
+		found.add(rows[i])
+	}
+	return found, nil
+}
+
+func (f *results) charge() float64 { return 2.3 + float64(f.read)*0.02 + float64(f.size)/1024/10 }
+
+// answer sends a page of rows.
+func (f *results) answer(a *answer, r *http.Request, c *container) {
+	if f.at.rangeID != "" {
+		a.position(f.at)
+	}
+	if f.continuation != "" {
+		a.set("x-ms-continuation", f.continuation)
+	}
+	a.set("x-ms-item-count", strconv.Itoa(len(f.rows)))
+	if isTrue(r, "x-ms-documentdb-populatequerymetrics") {
+		a.set("x-ms-documentdb-query-metrics", "totalExecutionTimeInMs=0.10;queryCompileTimeInMs=0.01;queryLogicalPlanBuildTimeInMs=0.01;"+
+			"queryPhysicalPlanBuildTimeInMs=0.01;queryOptimizationTimeInMs=0.01;VMExecutionTimeInMs=0.05;indexLookupTimeInMs=0.00;"+
+			"instructionCount=0;documentLoadTimeInMs=0.01;systemFunctionExecuteTimeInMs=0.00;userFunctionExecuteTimeInMs=0.00;"+
+			"retrievedDocumentCount="+strconv.Itoa(f.read)+";retrievedDocumentSize="+strconv.Itoa(f.size)+
+			";outputDocumentCount="+strconv.Itoa(len(f.rows))+";outputDocumentSize="+strconv.Itoa(f.size)+
+			";writeOutputTimeInMs=0.00;indexUtilizationRatio=0.00")
+	}
+	if isTrue(r, "x-ms-cosmos-populateindexmetrics") {
+		a.set("x-ms-cosmos-index-utilization", base64.StdEncoding.EncodeToString([]byte(
+			`{"UtilizedSingleIndexes":[],"PotentialSingleIndexes":[],"UtilizedCompositeIndexes":[],"PotentialCompositeIndexes":[]}`)))
+	}
+	a.charge(f.charge())
+	out := listReply(c.rid, "Documents", f.rows)
+	a.send(http.StatusOK, out.body)
+}
