@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -88,6 +89,19 @@ func (r *reader) identify(ctx context.Context) error {
 	}
 	sum := sha256.Sum256(live.Resource)
 	r.container, r.identified, r.definition = live, now, hex.EncodeToString(sum[:])
+	return r.locate(ctx)
+}
+
+// locate finds out whether the account's writes go elsewhere, where no configuration number would tell of a failover.
+func (r *reader) locate(ctx context.Context) error {
+	if r.read.Generation == 0 || r.read.Config != cosmos.NoConfig {
+		return nil
+	}
+	account, err := r.p.account.ReadAccount(ctx)
+	if err != nil {
+		return err
+	}
+	r.elsewhere = len(account.WriteRegions) == 1 && account.WriteRegions[0] != r.read.WriteRegion
 	return nil
 }
 

@@ -44,6 +44,7 @@ type reader struct {
 	slots     int       // pages that it holds
 	reading   bool      // one of them is not with the brokers yet
 	rewound   time.Time // since when the newest LSN has been below the position
+	elsewhere bool      // the account's writes go to another region than when the generation began
 	warned    warning   // what was logged about the answers in a row that cannot be used
 }
 
@@ -167,7 +168,7 @@ func (r *reader) receive(ctx context.Context, page *cosmos.Page) error {
 		r.warn(oldConfig, "dropped the answer of a replica from before a failover", "config", page.Session.Config, "seen", r.read.Config)
 		r.reading = false
 		return errors.Join(r.settle(ctx), pause(ctx, r.p.config.Producer.PollInterval))
-	case r.read.Generation == 0, page.Session.Config > r.read.Config, r.rewinds(page):
+	case r.read.Generation == 0, page.Session.Config > r.read.Config, r.elsewhere, r.rewinds(page):
 		r.reading = false
 		if err := r.settle(ctx); err != nil {
 			return err
@@ -323,9 +324,9 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 	if err := r.save(ctx, next); err != nil {
 		return err
 	}
-	r.read, r.rewound, r.drainedAt = clone(r.acked), time.Time{}, time.Time{}
+	r.read, r.rewound, r.drainedAt, r.elsewhere = clone(r.acked), time.Time{}, time.Time{}, false
 	if next.Config == cosmos.NoConfig {
-		r.log.Warn("the account's session tokens have no configuration number: a failover that lost writes is noticed only if the newest LSN stays below what was read for producer.rewind_grace")
+		r.log.Warn("the account's session tokens have no configuration number: a failover that lost writes is noticed by the account's write region, and else only if the newest LSN stays below what was read for producer.rewind_grace")
 	}
 	r.log.Info("generation begins", "generation", int64(next.Generation), "config", next.Config, "first", first)
 	return r.openingMark(ctx)

@@ -46,6 +46,7 @@ type Client struct {
 	mu     sync.Mutex
 	sdk    *azcosmos.Client
 	proven bool
+	writer string // the write region when sdk was made; empty: nobody knows
 }
 
 // New makes a client. It sends nothing: the first request finds out whether the endpoint answers.
@@ -105,6 +106,24 @@ func (c *Client) ask(database, name string, question func(*azcosmos.ContainerCli
 		asked.Close() // after open, so that the caches that clients of one account share are kept
 	}
 	return err
+}
+
+// writesIn makes feeds be read where the account's writes go now. azcosmos asks for the regions every five minutes only;
+// until then it would go on to read where they went before a failover, whose replicas lag and do not tell.
+func (c *Client) writesIn(region string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writer == region {
+		return nil
+	}
+	fresh, err := c.open()
+	if err != nil {
+		return err
+	}
+	old := c.sdk
+	c.sdk, c.proven, c.writer = fresh, false, region
+	old.Close() // after open, so that the caches that clients of one account share are kept
+	return nil
 }
 
 // connections are kept open; a reader of a feed range uses one at a time.

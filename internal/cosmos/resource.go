@@ -69,6 +69,11 @@ func (c *Client) ReadAccount(ctx context.Context) (*Account, error) {
 	for _, region := range said.Regions {
 		account.WriteRegions = append(account.WriteRegions, region.Name)
 	}
+	if len(account.WriteRegions) > 0 {
+		if err := c.writesIn(account.WriteRegions[0]); err != nil {
+			return nil, fmt.Errorf("%s: %w", op, err)
+		}
+	}
 	return account, nil
 }
 

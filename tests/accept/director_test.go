@@ -133,7 +133,8 @@ func (p *director) lag(work time.Duration) {
 	states, err := p.Stack.Cosmos.Ranges(r.Database, r.Container)
 	p.Must(err)
 	i := slices.IndexFunc(states, func(s cosmosfake.RangeState) bool { return s.ID == r.ID })
-	if behind := states[i].Newest - before.Newest; behind >= 0 {
+	// What is written meanwhile must not push it out of what the range remembers, which is a thousand LSNs.
+	if behind := min(states[i].Newest-before.Newest, states[i].Newest-states[i].Floor, 500); behind >= 0 {
 		_, err = p.Stack.Cosmos.Lag(r, behind, 0)
 		p.Must(err)
 	}

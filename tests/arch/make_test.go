@@ -72,13 +72,13 @@ func TestMakeDev(t *testing.T) {
 }
 
 // developing is a `go` whose products run until they are interrupted. What it builds ends well then, as the demo does; what
-// it runs ends as `go run` does. It is up a moment after its start: GNU make loses a child when it is interrupted while it
-// starts it.
+// it runs ends as `go run` does. It is up a moment after its start, and ends a moment after the interrupt, as the demo does: GNU
+// make loses a child that starts or ends while it handles the interrupt itself.
 const developing = `
-up='trap "exit 0" INT; echo "runs $*"; sleep 0.2; echo > up; while :; do sleep 0.05; done'
+up='trap "sleep 1; exit 0" INT; echo "runs $*"; sleep 0.2; echo > up; while :; do sleep 0.05; done'
 case "$1 $*" in
 *\ -o\ */demo\ *) mkdir -p .build/bin; printf '#!/bin/bash\n%s\n' "$up" > .build/bin/demo; chmod +x .build/bin/demo;;
-run\ *) trap 'exit 1' INT; sleep 0.2; echo > up; while :; do sleep 0.05; done;;
+run\ *) trap 'sleep 1; exit 1' INT; sleep 0.2; echo > up; while :; do sleep 0.05; done;;
 esac`
 
 // interrupt does what Ctrl-C does, once it is up.

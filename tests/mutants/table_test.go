@@ -71,8 +71,8 @@ func table() []mutant {
 			name: "a risen configuration number begins a generation",
 			why:  "reused LSNs are passed over after a failover",
 			file: "producer/reader.go",
-			old:  "case r.read.Generation == 0, page.Session.Config > r.read.Config, r.rewinds(page):",
-			new:  "case r.read.Generation == 0, r.rewinds(page):",
+			old:  "case r.read.Generation == 0, page.Session.Config > r.read.Config, r.elsewhere, r.rewinds(page):",
+			new:  "case r.read.Generation == 0, r.elsewhere, r.rewinds(page):",
 			pkg:  "./tests/e2e/producer", test: "TestFailover",
 		},
 		{

@@ -96,6 +96,37 @@ func TestUnnumbered(t *testing.T) {
 	}
 }
 
+// TestUnnumberedRegion: where no number tells of a failover, the account's write region does, although writes passed the old
+// position at once. Marks of before that was noticed may be false.
+func TestUnnumberedRegion(t *testing.T) {
+	c := orders()
+	w := newWorldOn(t, cosmosfake.Options{Session: cosmosfake.SessionUnnumbered, SecondRegion: "West US"}, c)
+	w.fill(c, 20, 1)
+	w.run()
+	w.waitComplete(c)
+	generation := w.generation(schemas.WholeRange())
+	if err := w.cosmos.FailOverRegion(4); err != nil {
+		t.Fatal(err)
+	}
+	w.account.URL = w.cosmos.SecondURL()
+	w.fill(c, 9, 4)
+	w.eventually("another generation", func() bool { return w.generation(schemas.WholeRange()) > generation })
+	w.waitComplete(c)
+	w.fill(c, 9, 5)
+	w.waitComplete(c)
+	eras := w.eras(w.marks(c)[0].mark.Incarnation)[schemas.WholeRange()]
+	judged := 0
+	for _, m := range w.marks(c) {
+		if m.mark.Generation > generation && usable(m.mark) {
+			w.judgeMark(&m, eras[len(eras)-1], w.those(func(e *event) bool { return e.Op.Change() && e.name() == c.Name() }))
+			judged++
+		}
+	}
+	if last := w.marks(c)[len(w.marks(c))-1].mark; judged == 0 || !usable(last) || int64(last.LSN) != int64(w.newest(c)) {
+		t.Errorf("got %d usable marks of the new generation, the last at %d of %d", judged, last.LSN, w.newest(c))
+	}
+}
+
 // TestTimes: whatever clocks the service's machines have, marks that leave producer.settle are true: a _ts that goes back
 // along LSNs, one that is earlier than its write became visible, one that is later than Date, and a Date that is off.
 func TestTimes(t *testing.T) {

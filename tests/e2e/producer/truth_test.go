@@ -379,3 +379,33 @@ func TestRebaseSaysTheDefinitionAgain(t *testing.T) {
 		t.Errorf("got %d definitions after the rebase, as before it, want one more", after)
 	}
 }
+
+// TestRegionTakesOver: after a failover the region that takes the writes is read, not the one that did: that one lags, and
+// nothing in its answers tells.
+func TestRegionTakesOver(t *testing.T) {
+	c := orders()
+	w := newWorldOn(t, cosmosfake.Options{SecondRegion: "West US"}, c)
+	w.fill(c, 20, 1)
+	r := w.run()
+	w.waitComplete(c)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	w.run()
+	w.fill(c, 5, 9)
+	w.waitComplete(c)
+	generation := w.generation(schemas.WholeRange())
+	w.cosmos.SetReplication(3)
+	if err := w.cosmos.FailOverRegion(2); err != nil {
+		t.Fatal(err)
+	}
+	w.account.URL = w.cosmos.SecondURL()
+	w.fill(c, 15, 2)
+	w.waitComplete(c)
+	w.judge(c, func(eras []era, g schemas.Generation) era {
+		if g == generation {
+			return eras[0]
+		}
+		return eras[len(eras)-1]
+	})
+}
