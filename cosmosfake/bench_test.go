@@ -15,10 +15,14 @@ import (
 func BenchmarkBatchUpsert(b *testing.B) {
 	for _, with := range []struct {
 		name    string
-		options cosmosfake.Options
-	}{{"plain", cosmosfake.Options{}}, {"ledger", cosmosfake.Options{Ledger: io.Discard}}, {"directory", cosmosfake.Options{Dir: b.TempDir()}}} {
+		options func(folder string) cosmosfake.Options
+	}{
+		{"plain", func(string) cosmosfake.Options { return cosmosfake.Options{} }},
+		{"ledger", func(string) cosmosfake.Options { return cosmosfake.Options{Ledger: io.Discard} }},
+		{"directory", func(folder string) cosmosfake.Options { return cosmosfake.Options{Dir: folder} }},
+	} {
 		b.Run(with.name, func(b *testing.B) {
-			s := startServer(b, with.options)
+			s := startServer(b, with.options(b.TempDir()))
 			c := rest{b, s}
 			c.makeOrders(5)
 			filler := strings.Repeat("x", 400)
