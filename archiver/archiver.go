@@ -379,6 +379,9 @@ func (a *Archiver) takeRecord(ctx context.Context, t *topic, p *partition, recor
 	}
 	a.buffer.add(t.index, d.container, &d.row)
 	p.next, p.suspect = record.Offset+1, -1
+	if t.identity.fetched == (topicID{}) {
+		p.latest = record
+	}
 	if string(d.container) == schemas.ControlContainer {
 		t.cadence.sawControl(a.now())
 	} else {

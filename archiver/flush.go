@@ -69,6 +69,10 @@ func (a *Archiver) settleFlush(t *topic, spans []span) {
 	for _, s := range spans {
 		p := t.partitions[s.partition]
 		p.first = p.next
+		if r := p.latest; r != nil && r.Offset == s.last && last(t.snapshot, t.uuid, p.number) == s.last {
+			t.identity.witnesses[p.number] = &witness{offset: r.Offset, record: true, sum: sumOfWhole(r)}
+		}
+		p.latest = nil
 		if p.phase != reading || last(t.snapshot, t.uuid, p.number) == s.last {
 			continue
 		}

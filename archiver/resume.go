@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,6 +27,9 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 	if err := a.refresh(ctx, t); err != nil {
 		return err
 	}
+	for _, p := range waiting {
+		delete(t.identity.witnesses, p.number) // an older one would not tell of an end that was lost since
+	}
 	if err := archive.CheckUUID(t.snapshot, t.uuid); err != nil {
 		for _, p := range waiting {
 			if err := a.haltPartition(ctx, t, p, reasonUUID, err.Error()); err != nil {
@@ -43,12 +47,20 @@ func (a *Archiver) start(ctx context.Context, t *topic) error {
 	}
 	t.identity.begun = true
 	for _, p := range waiting {
-		if err := a.startPartition(ctx, t, p, logs); err != nil {
+		if why := logs.unknown[p.number]; why != nil {
+			a.log.Warn("not reading the partition yet", slog.String("unit", unitOf(t.name, p.number)), slog.Any("error", why))
+			t.startAgain = a.now().Add(startWait)
+			continue
+		}
+		if err := a.startPartition(ctx, t, p, logs.of); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// startWait is how long a partition of which the brokers could not tell is left alone.
+const startWait = 5 * time.Second
 
 // waiting are the partitions that are to start and are not halted, nor their topic.
 func (a *Archiver) waiting(ctx context.Context, t *topic) (waiting []*partition, err error) {
@@ -57,7 +69,7 @@ func (a *Archiver) waiting(ctx context.Context, t *topic) (waiting []*partition,
 			waiting = append(waiting, p)
 		}
 	}
-	if len(waiting) == 0 {
+	if len(waiting) == 0 || a.now().Before(t.startAgain) {
 		return nil, nil
 	}
 	if halted, err := a.obey(ctx, t); err != nil || halted {
@@ -110,9 +122,9 @@ func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, l
 	return nil
 }
 
-func (a *Archiver) logs(ctx context.Context, name string) (logs map[int32]kafka.Log, err error) {
+func (a *Archiver) logs(ctx context.Context, name string) (logs known, err error) {
 	err = a.try(ctx, "list offsets", func(ctx context.Context) error {
-		logs, err = kafka.Logs(ctx, a.reader, name)
+		logs.of, logs.unknown, err = kafka.KnownLogs(ctx, a.member, name)
 		return err
 	})
 	return logs, err
@@ -129,7 +141,7 @@ func (a *Archiver) restart(t *topic, p *partition) {
 	if p.buffered() {
 		a.buffer.drop(func(g group, number int32) bool { return g.topic == t.index && number == p.number })
 	}
-	p.next, p.first, p.phase = 0, 0, starting
+	p.next, p.first, p.phase, p.latest = 0, 0, starting, nil
 }
 
 // fetchError takes what the reader says of a partition. Errors that end the program are returned.

@@ -178,7 +178,7 @@ func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic strin
 		return nil, nil
 	}
 	others, d := map[int32]string{}, &decoder{}
-	err = kafka.Peek(ctx, client, topic, offsets, func(record *kgo.Record) {
+	_, err = kafka.Peek(ctx, client, topic, offsets, func(record *kgo.Record) {
 		if difference := d.differs(record, witnesses[record.Partition]); difference != "" {
 			others[record.Partition] = difference
 		}

@@ -2,10 +2,13 @@ package archiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -25,6 +28,7 @@ type topic struct {
 	partitions map[int32]*partition
 	cadence    cadence
 	identity   identity
+	startAgain time.Time // no partition is started before
 }
 
 // phase is what this process does with a topic partition.
@@ -42,9 +46,10 @@ type partition struct {
 	number  int32
 	epoch   int64 // of its assignment
 	phase   phase
-	next    int64 // the offset that comes next
-	first   int64 // the first offset in the buffer; next when there is none
-	suspect int64 // the offset at which a hole was seen once, or -1
+	next    int64       // the offset that comes next
+	first   int64       // the first offset in the buffer; next when there is none
+	suspect int64       // the offset at which a hole was seen once, or -1
+	latest  *kgo.Record // that is in the buffer, of brokers without topic ids
 	halt    *schemas.Halt
 }
 
@@ -80,12 +85,13 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string, partit
 	}
 	for p, last := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
 		if p >= partitions {
-			return nil, &schemas.Halt{
+			halt := &schemas.Halt{
 				Unit:     "topic " + name,
 				Reason:   "the topic has fewer partitions than its table; it was made anew: give it its partitions back, or archive it under another name",
 				Evidence: fmt.Sprintf("the table holds partition %d up to offset %d, the topic has %d partitions", p, last, partitions),
-				Since:    a.now(),
+				Since:    a.now().UTC().Truncate(time.Millisecond),
 			}
+			return nil, errors.Join(halt, archive.WriteTopicHalt(ctx, a.archive, name, halt))
 		}
 	}
 	return t, nil

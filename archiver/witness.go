@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
@@ -39,12 +41,18 @@ type identity struct {
 
 type topicID [16]byte
 
-// witness is what the table holds of an offset; row is nil when it holds none.
+// witness is what the table holds of an offset; row is nil when it holds none. Of what this process committed last it is the
+// record itself: brokers without topic ids are asked before every commit, and an older witness would not tell of an end
+// that was lost since.
 type witness struct {
 	offset int64
 	row    *archive.Row
-	sum    [sha256.Size]byte // of a quarantined record, in place of the row's document
+	record bool              // sum is of the whole record, and there is no row
+	sum    [sha256.Size]byte // otherwise of a quarantined record, in place of the row's document
 }
+
+// tells reports whether there is something to compare with.
+func (w *witness) tells() bool { return w != nil && (w.record || w.row != nil) }
 
 type verdict uint8
 
@@ -74,11 +82,12 @@ func (a *Archiver) mayCommit(ctx context.Context, t *topic) (bool, error) {
 	if !t.identity.doubt {
 		return true, nil
 	}
-	var logs map[int32]kafka.Log
-	err := a.retry(ctx, "list offsets", func(ctx context.Context) (err error) {
-		if _, err = kafka.Topic(ctx, a.member, t.name); err == nil { // one that is gone is an error that stays
-			logs, err = kafka.Logs(ctx, a.member, t.name)
-		}
+	if err := a.refresh(ctx, t); err != nil {
+		return false, err
+	}
+	var logs known
+	err := a.retry(ctx, "list offsets", func(ctx context.Context) (err error) { // of a topic that is gone an error that stays
+		logs.of, logs.unknown, err = kafka.KnownLogs(ctx, a.member, t.name)
 		return err
 	})
 	if err != nil {
@@ -92,15 +101,15 @@ func (a *Archiver) mayCommit(ctx context.Context, t *topic) (bool, error) {
 	}
 	found, err := a.compare(ctx, t, logs, ours)
 	if err == nil && found == sameTopic && t.identity.doubt { // none of ours could be compared
-		found, err = a.compare(ctx, t, logs, slices.Collect(maps.Keys(logs)))
+		found, err = a.compare(ctx, t, logs, slices.Collect(maps.Keys(logs.of)))
 	}
 	return found == sameTopic, err
 }
 
 // toCompare are the partitions to compare before some are started.
-func (t *topic) toCompare(logs map[int32]kafka.Log, waiting []*partition) (numbers []int32) {
+func (t *topic) toCompare(logs known, waiting []*partition) (numbers []int32) {
 	if !t.identity.begun {
-		return slices.Collect(maps.Keys(logs))
+		return slices.Collect(maps.Keys(logs.of))
 	}
 	for _, p := range waiting {
 		numbers = append(numbers, p.number)
@@ -108,20 +117,70 @@ func (t *topic) toCompare(logs map[int32]kafka.Log, waiting []*partition) (numbe
 	return numbers
 }
 
+// known is what brokers told of a topic's logs: a partition without a leader is unknown for a while, and keeps no other waiting.
+type known struct {
+	of      map[int32]kafka.Log
+	unknown map[int32]error
+}
+
+// A topic that ends before its table is looked at again: a broker that was just deposed, or has just taken over, may tell an
+// older end.
+const (
+	shorterLooks = 3
+	shorterWait  = time.Second
+)
+
+// shorter is a partition whose log ends before what the table holds of it, when that is still so after some seconds. It is an
+// error when the brokers name a partition of the table, and none has it.
+func (a *Archiver) shorter(ctx context.Context, t *topic, logs known) (evidence string, err error) {
+	for look := 0; ; look++ {
+		evidence, err = "", nil
+		for number, at := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
+			log, ok := logs.of[number]
+			switch {
+			case ok && log.End <= at:
+				evidence = fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic ends at %d", number, at, log.End)
+			case errors.Is(logs.unknown[number], kerr.UnknownTopicOrPartition):
+				err = fmt.Errorf("topic %s: partition %d, which the table knows: %w", t.name, number, logs.unknown[number])
+			case !ok && logs.unknown[number] == nil:
+				evidence = fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic has no such partition", number, at)
+			}
+		}
+		if evidence == "" && err == nil || look == shorterLooks {
+			return evidence, err
+		}
+		if err := a.sleep(ctx, shorterWait); err != nil {
+			return "", err
+		}
+		again, err := a.logs(ctx, t.name)
+		if err != nil {
+			return "", err
+		}
+		maps.Copy(logs.of, again.of)
+		for number := range again.unknown {
+			delete(logs.of, number)
+		}
+		clear(logs.unknown)
+		maps.Copy(logs.unknown, again.unknown)
+	}
+}
+
 // compare holds the topic against the table, in these partitions, and halts it when it is another one. logs are younger
 // than the table as it is known. No record at an archived offset says nothing: compaction may have removed it.
-func (a *Archiver) compare(ctx context.Context, t *topic, logs map[int32]kafka.Log, partitions []int32) (verdict, error) {
-	for number, at := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
-		if log, ok := logs[number]; ok && log.End <= at {
-			return otherTopic, a.haltTopic(ctx, t, reasonAge, fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic ends at %d", number, at, log.End))
-		}
+func (a *Archiver) compare(ctx context.Context, t *topic, logs known, partitions []int32) (verdict, error) {
+	shorter, err := a.shorter(ctx, t, logs)
+	if shorter != "" {
+		return otherTopic, a.haltTopic(ctx, t, reasonAge, shorter)
+	}
+	if err != nil {
+		return sameTopic, err
 	}
 	if err := a.findWitnesses(ctx, t, logs, partitions); err != nil {
 		return sameTopic, err
 	}
 	offsets := map[int32]int64{}
 	for _, number := range partitions {
-		if w := t.identity.witnesses[number]; w != nil && w.row != nil && logs[number].Start <= w.offset {
+		if w := t.identity.witnesses[number]; w.tells() && logs.has(number, w.offset) {
 			offsets[number] = w.offset
 		}
 	}
@@ -130,15 +189,25 @@ func (a *Archiver) compare(ctx context.Context, t *topic, logs map[int32]kafka.L
 	}
 	var evidence string
 	equal, d := false, &decoder{} // the other one may hold a row that waits for room
-	err := a.retry(ctx, "read archived records", func(ctx context.Context) error {
+	err = a.retry(ctx, "read archived records", func(ctx context.Context) error {
 		evidence, equal = "", false
-		return kafka.Peek(ctx, a.member, t.name, offsets, func(record *kgo.Record) {
+		id, err := kafka.Peek(ctx, a.member, t.name, offsets, func(record *kgo.Record) {
 			if difference := d.differs(record, t.identity.witnesses[record.Partition]); difference != "" {
 				evidence = difference
 			} else {
 				equal = true
 			}
 		})
+		switch fetched := t.identity.fetched; {
+		case evidence != "":
+			return nil
+		case id != fetched && fetched != topicID{}:
+			return errors.Join(err, fmt.Errorf("records came from topic id %x, the brokers now say %x", fetched, id))
+		case equal && err != nil: // one is enough to vouch, and none is to contradict
+			a.log.Warn("some partitions are not compared now", slog.String("topic", t.name), slog.Any("error", err))
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		return sameTopic, fmt.Errorf("topic %s: %w", t.name, err)
@@ -153,11 +222,11 @@ func (a *Archiver) compare(ctx context.Context, t *topic, logs map[int32]kafka.L
 }
 
 // findWitnesses looks up the last rows of partitions of which no witness is in the log any more.
-func (a *Archiver) findWitnesses(ctx context.Context, t *topic, logs map[int32]kafka.Log, partitions []int32) error {
+func (a *Archiver) findWitnesses(ctx context.Context, t *topic, logs known, partitions []int32) error {
 	var missing []int32
 	for _, number := range partitions {
-		at, log, have := last(t.snapshot, t.uuid, number), logs[number], t.identity.witnesses[number]
-		if at < 0 || at < log.Start || have != nil && (have.offset == at || have.row != nil && have.offset >= log.Start) {
+		at, have := last(t.snapshot, t.uuid, number), t.identity.witnesses[number]
+		if at < 0 || !logs.has(number, at) || have != nil && (have.offset == at || have.tells() && !have.isGap() && logs.has(number, have.offset)) {
 			continue
 		}
 		missing = append(missing, number)
@@ -184,6 +253,12 @@ func (a *Archiver) findWitnesses(ctx context.Context, t *topic, logs map[int32]k
 	return nil
 }
 
+// has tells whether an offset is in a partition's log, as far as that is known.
+func (k known) has(number int32, offset int64) bool {
+	log, ok := k.of[number]
+	return ok && log.Start <= offset && offset < log.End
+}
+
 // newWitness keeps of a row what matches asks for.
 func newWitness(offset int64, row *archive.Row) *witness {
 	w := &witness{offset: offset, row: row}
@@ -201,6 +276,9 @@ func newWitness(offset int64, row *archive.Row) *witness {
 	return w
 }
 
+// isGap: at its offset no record stands, so that a newer witness is better.
+func (w *witness) isGap() bool { return w.row != nil && w.row.Op == schemas.OpGap }
+
 // sumOf tells lists of texts apart, but for a null and an empty one.
 func sumOf(texts ...[]byte) [sha256.Size]byte {
 	h := sha256.New()
@@ -216,13 +294,20 @@ func (d *decoder) differs(record *kgo.Record, w *witness) string {
 	if d.matches(record, w) {
 		return ""
 	}
-	return fmt.Sprintf("partition %d, offset %d: the table holds %s, the topic holds %s", record.Partition, record.Offset, describe(w.row), d.describe(record))
+	held := "another record, which was archived"
+	if w.row != nil {
+		held = describe(w.row)
+	}
+	return fmt.Sprintf("partition %d, offset %d: the table holds %s, the topic holds %s", record.Partition, record.Offset, held, d.describe(record))
 }
 
 // matches tells whether the row was made of the record. It asks for no more than what rows of every version hold, so that
 // a record which this version decodes otherwise is still the same, and one that it cannot decode at all; and not for the document,
 // which may lie behind a claim check that is gone.
 func (d *decoder) matches(record *kgo.Record, w *witness) bool {
+	if w.record {
+		return sumOfWhole(record) == w.sum
+	}
 	row := w.row
 	switch row.Op {
 	case schemas.OpGap: // it had been there before it was given up, if a broker that restarted shows it again
@@ -257,6 +342,15 @@ func sumOfRecord(record *kgo.Record) [sha256.Size]byte {
 	values := [][]byte{record.Key, record.Value}
 	for _, h := range record.Headers {
 		values = append(values, h.Value)
+	}
+	return sumOf(values...)
+}
+
+// sumOfWhole is of a record what its broker gives, whenever it is asked.
+func sumOfWhole(record *kgo.Record) [sha256.Size]byte {
+	values := [][]byte{binary.AppendVarint(nil, record.Timestamp.UnixMilli()), record.Key, record.Value}
+	for _, h := range record.Headers {
+		values = append(values, []byte(h.Key), h.Value)
 	}
 	return sumOf(values...)
 }

@@ -1,0 +1,349 @@
+package archiver_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/cosmos-almanac/almanac/archiver"
+	"github.com/cosmos-almanac/almanac/internal/blob/fault"
+)
+
+// withoutIDs are options of an archiver whose brokers give topics no ids, as Event Hubs does.
+func (w *world) withoutIDs() archiver.Options {
+	return archiver.Options{Config: w.config, Archive: w.store, Producer: w.store, Log: w.log(), Kafka: []kgo.Opt{kgo.MaxVersions(kversion.V2_7_0())}}
+}
+
+// TestEndLostWhileRunning: a topic without ids loses its end and grows again, as in a forced failover, while the archiver waits
+// for its store. Older archived records are the same.
+func TestEndLostWhileRunning(t *testing.T) {
+	w := newWorld(t)
+	g := newGate()
+	g.pause(w.kafka)
+	o := w.withoutIDs()
+	o.Archive = g.over(w.store)
+	r := w.runWith(o)
+	first, want := w.change(0, 0)
+	w.send(first, want)
+	w.eventuallyAt(0)
+	for i := range 10 {
+		w.send(w.change(0, 1+i))
+		w.eventuallyAt(int64(1 + i))
+	}
+	g.shut.Store(true)
+	tick, wantTick := w.change(1, 3)
+	w.send(tick, wantTick)
+	<-g.reached
+	w.makeAgain()
+	again, sameTick := *first, *tick
+	again.Context, sameTick.Context = nil, nil
+	if err := w.client.ProduceSync(t.Context(), &again, &sameTick).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.sendOthers(1, 30)
+	g.shut.Store(false)
+	close(g.open)
+	if halt := w.waitTopicHalt(); !strings.HasPrefix(halt.Evidence, "partition 0, offset 10: ") {
+		t.Errorf("got %v want a halt by the last record", halt)
+	}
+	if at := w.changes().Offsets()[0]; at != 10 {
+		t.Errorf("got offsets up to %d archived, want up to 10", at)
+	}
+	_ = r.stop()
+}
+
+// TestLaggingEndHaltsNothing: one broker tells an end that is older than the archive's, once.
+func TestLaggingEndHaltsNothing(t *testing.T) {
+	for _, ids := range []bool{true, false} {
+		t.Run(fmt.Sprint("ids ", ids), func(t *testing.T) {
+			w := newWorld(t)
+			o := w.withoutIDs()
+			if ids {
+				o.Kafka = nil
+			}
+			r := w.runWith(o)
+			for i := range 5 {
+				w.send(w.change(0, i))
+			}
+			w.eventuallyAt(4)
+			if err := r.stop(); err != nil {
+				t.Fatal(err)
+			}
+			var lagged atomic.Bool
+			w.answerOffsets(func(p int32, at int64) (int64, int16, bool) { return 4, 0, at == -1 && p == 0 && !lagged.Swap(true) })
+			r = w.runWith(o)
+			w.send(w.change(0, 5))
+			w.eventuallyAt(5)
+			if !lagged.Load() || w.topicHalt() != nil {
+				t.Errorf("lagged: %v; got halt %v want none", lagged.Load(), w.topicHalt())
+			}
+			_ = r.stop()
+		})
+	}
+}
+
+// answerOffsets lets a test answer for a partition, asked for the offset of a time: -1 is the end, -2 the start.
+func (w *world) answerOffsets(answer func(partition int32, at int64) (offset int64, code int16, mine bool)) {
+	w.kafka.ControlKey(kmsg.ListOffsets.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		list, ok := request.(*kmsg.ListOffsetsRequest)
+		if !ok {
+			return nil, nil, false
+		}
+		out, _ := list.ResponseKind().(*kmsg.ListOffsetsResponse)
+		any := false
+		for _, topic := range list.Topics {
+			at := kmsg.NewListOffsetsResponseTopic()
+			at.Topic = topic.Topic
+			for _, p := range topic.Partitions {
+				one := kmsg.NewListOffsetsResponseTopicPartition()
+				one.Partition, one.LeaderEpoch = p.Partition, 0
+				info := w.kafka.PartitionInfo(topic.Topic, p.Partition)
+				if one.Offset = info.LogStartOffset; p.Timestamp == -1 {
+					one.Offset = info.HighWatermark
+				}
+				if offset, code, mine := answer(p.Partition, p.Timestamp); mine {
+					one.Offset, one.ErrorCode, any = offset, code, true
+				}
+				at.Partitions = append(at.Partitions, one)
+			}
+			out.Topics = append(out.Topics, at)
+		}
+		return out, nil, any
+	})
+}
+
+// TestLeaderlessPartitionStopsNoOther: what the brokers cannot tell of one partition keeps no other from being committed.
+func TestLeaderlessPartitionStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	r := w.runWith(w.withoutIDs())
+	w.sendChanges(20)
+	w.waitArchived()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.answerOffsets(func(p int32, _ int64) (int64, int16, bool) { return 0, 5, p == 3 }) // LEADER_NOT_AVAILABLE
+	r = w.runWith(w.withoutIDs())
+	before := w.changes().Offsets()
+	for i := range 20 {
+		w.send(w.change(int32(i%3), 100+i))
+	}
+	w.eventually("the others' records", func() bool {
+		now := w.changes().Offsets()
+		return now[0] > before[0] && now[1] > before[1] && now[2] > before[2]
+	})
+	_ = r.stop()
+}
+
+// TestFewerPartitionsWhileRunning: a topic without ids is made anew with fewer partitions; only one that is gone was archived.
+func TestFewerPartitionsWhileRunning(t *testing.T) {
+	w := newWorld(t)
+	w.send(w.change(3, 0))
+	members := []*running{w.runWith(w.withoutIDs()), w.runWith(w.withoutIDs())}
+	w.waitArchived()
+	if err := w.kafka.DeleteTopic(topicName); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.kafka.CreateTopic(topicName, 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.config.Kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	w.client = client
+	w.sendOthers(3, 5)
+	// Some clients go on without fetching anything, until their supervisor starts them again; others read the new topic at once.
+	deadline, ticker := time.After(4*time.Second), time.NewTicker(20*time.Millisecond)
+	defer ticker.Stop()
+	for waiting := true; waiting && w.topicHalt() == nil; {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			waiting = false
+		}
+	}
+	for _, r := range members {
+		_ = r.stop()
+	}
+	_ = w.run(w.store).wait()
+	if halt, offsets := w.topicHalt(), w.changes().Offsets(); halt == nil || len(offsets) != 1 {
+		t.Errorf("got halt %v, archived %v; want a halt, and nothing of the new topic", halt, offsets)
+	}
+}
+
+// TestOlderTableVouchesForNothing: what a member compares with is the table of now, not of its own last commit.
+func TestOlderTableVouchesForNothing(t *testing.T) {
+	w := newWorld(t)
+	open := make(chan struct{})
+	var shut [2]atomic.Bool
+	var said [2]syncBuffer
+	var members []*running
+	for i := range shut {
+		o := w.withoutIDs()
+		o.Log = slog.New(slog.NewTextHandler(&said[i], nil))
+		o.Archive = fault.NewHooked(w.store, func(context.Context, fault.Op) fault.Fault {
+			if shut[i].Load() {
+				<-open
+			}
+			return fault.None
+		})
+		members = append(members, w.runWith(o))
+	}
+	w.eventually("partitions for both", func() bool {
+		return strings.Contains(said[0].String(), "reading topic partition") && strings.Contains(said[1].String(), "reading topic partition")
+	})
+	w.send(w.change(0, 0))
+	w.eventually("a commit by one", func() bool {
+		for i := range said {
+			if strings.Contains(said[i].String(), "msg=committed") {
+				shut[i].Store(true) // its storage does not answer from now on
+				return true
+			}
+		}
+		return false
+	})
+	w.makeAgain()
+	w.sendOthers(partitions, 5)
+	w.waitTopicHalt()
+	if offsets := w.changes().Offsets(); len(offsets) > 1 {
+		t.Errorf("got %v archived, want partition 0 alone", offsets)
+	}
+	close(open)
+	for _, r := range members {
+		_ = r.stop()
+	}
+}
+
+// syncBuffer is a log.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// TestGapIsNoReasonToReadAhead: at the offset of a gap row no record stands, and nobody reads what comes behind to find it.
+func TestGapIsNoReasonToReadAhead(t *testing.T) {
+	for _, ids := range []bool{true, false} {
+		t.Run(fmt.Sprint("ids ", ids), func(t *testing.T) {
+			w := newWorld(t)
+			archiveGap(w)
+			for i := range 40 {
+				w.send(w.change(0, 3+2*i))
+			}
+			var ahead atomic.Int32
+			w.kafka.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+				w.kafka.KeepControl()
+				if f, ok := request.(*kmsg.FetchRequest); ok && f.SessionEpoch == -1 {
+					if f.MaxBytes > 100<<20 {
+						ahead.Add(1)
+					}
+					f.MaxBytes = 1 << 30 // kfake forgets aborted transactions where this limit ends a fetch; the partition's is left
+				}
+				return nil, nil, false
+			})
+			o := w.withoutIDs()
+			if ids {
+				o.Kafka = nil
+			}
+			r := w.runWith(o)
+			w.eventually("all is archived", func() bool { return w.changes().Offsets()[0] == 42 })
+			_ = r.stop()
+			if n := ahead.Load(); n > 0 {
+				t.Errorf("got %d fetches of all that comes behind the gap, want none", n)
+			}
+		})
+	}
+}
+
+// TestDeletedTopicVouchesForNothing: a broker that was cut off still answers for the topic that was deleted.
+func TestDeletedTopicVouchesForNothing(t *testing.T) {
+	w := newWorld(t)
+	w.send(w.change(0, 0))
+	w.archiveTo(0)
+	before := w.kafkaTopicID()
+	// what the broker that was cut off goes on to answer for partition 0
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.MaxBytes, fetch.SessionEpoch, fetch.IsolationLevel = 1<<20, -1, 1
+	ft := kmsg.NewFetchRequestTopic()
+	ft.Topic, ft.TopicID = topicName, before
+	fp := kmsg.NewFetchRequestTopicPartition()
+	fp.Partition, fp.PartitionMaxBytes = 0, 1<<20
+	ft.Partitions = append(ft.Partitions, fp)
+	fetch.Topics = append(fetch.Topics, ft)
+	got, err := w.client.Broker(0).Request(t.Context(), fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := got.(*kmsg.FetchResponse)
+	w.makeAgain()
+	if w.kafkaTopicID() == before {
+		t.Fatal("the id is the same")
+	}
+	var cut atomic.Bool
+	cut.Store(true)
+	var answered atomic.Int32
+	w.kafka.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		f := request.(*kmsg.FetchRequest)
+		if !cut.Load() || f.SessionEpoch != -1 || f.Topics[0].Partitions[0].Partition != 0 {
+			return nil, nil, false
+		}
+		answer := *old
+		answer.Version = f.Version
+		answered.Add(1)
+		return &answer, nil, true
+	})
+	for i := range 5 { // partition 0 grows as long as it was, 1 was never archived
+		for p := range int32(2) {
+			record, _ := w.change(p, 100+i)
+			record.Timestamp = time.Now()
+			w.client.Produce(t.Context(), record, nil)
+		}
+	}
+	if err := w.client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := w.run(w.store)
+	w.eventually("answers of the broker that was cut off", func() bool { return answered.Load() > 0 })
+	cut.Store(false) // it is back
+	w.waitTopicHalt()
+	if offsets := w.changes().Offsets(); len(offsets) != 1 || offsets[0] != 0 {
+		t.Errorf("got %v archived, want what the deleted topic held", offsets)
+	}
+	_ = r.stop()
+}
+
+func (w *world) kafkaTopicID() [16]byte {
+	request := kmsg.NewPtrMetadataRequest()
+	one := kmsg.NewMetadataRequestTopic()
+	one.Topic = kmsg.StringPtr(topicName)
+	request.Topics = append(request.Topics, one)
+	answer, err := request.RequestWith(w.t.Context(), w.client)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer.Topics[0].TopicID
+}
