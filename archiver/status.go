@@ -293,11 +293,11 @@ func (s *Status) write(w io.Writer) error {
 func (p *PartitionStatus) note(topic string) string {
 	switch {
 	case p.Halt != nil:
-		option := ""
+		clear := fmt.Sprintf("almanac-archiver clear --topic %s --partition %d", topic, p.Partition)
 		if _, isGap := parseGap(p.Halt.Evidence); isGap {
-			option = " --accept-gap"
+			return fmt.Sprintf("%v\n  once they are back: %s\n  to give them up: %s --accept-gap", p.Halt, clear, clear)
 		}
-		return fmt.Sprintf("%v\n  once it is mended: almanac-archiver clear --topic %s --partition %d%s", p.Halt, topic, p.Partition, option)
+		return fmt.Sprintf("%v\n  once it is mended: %s", p.Halt, clear)
 	case p.State == stateGap:
 		return fmt.Sprintf("%s begins at offset %s, and what comes before was never archived: the archiver halts there", unitOf(topic, p.Partition), offsetText(p.Start))
 	case p.State == stateOther:

@@ -120,12 +120,11 @@ func TestClearAgainAfterACrash(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if err := archive.WriteHalt(t.Context(), w.store, topicName, 0, halt); err != nil {
-			t.Fatal(err)
-		}
-		w.mustClear(0, schemas.Gap{From: 0, To: 2})
+	w.mustClear(0, schemas.Gap{From: 0, To: 2})
+	if err := archive.WriteHalt(t.Context(), w.store, topicName, 0, halt); err != nil {
+		t.Fatal(err)
 	}
+	w.granted(0, archiver.AcceptGap)
 	w.run(w.store)
 	w.waitArchived()
 	w.checkGap(0, schemas.Gap{From: 0, To: 2})
@@ -294,18 +293,24 @@ func TestReplacedIdentityHaltsAll(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	other, err := json.Marshal(schemas.Topic{UUID: schemas.NewUUID(), Format: schemas.FormatVersion})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.store.Put(t.Context(), schemas.TopicFile(topicName), bytes.NewReader(other), blob.Always()); err != nil {
-		t.Fatal(err)
-	}
+	w.replaceIdentity()
 	if err := w.run(w.store).wait(); exitCode(err) != 3 {
 		t.Errorf("got %v want exit code 3: nothing is left to do", err)
 	}
 	for p := range int32(partitions) {
 		w.waitHalt(p)
+	}
+}
+
+// replaceIdentity puts a topic.json of another topic in place of ours.
+func (w *world) replaceIdentity() {
+	w.t.Helper()
+	other, err := json.Marshal(schemas.Topic{UUID: schemas.NewUUID(), Format: schemas.FormatVersion})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.Put(w.t.Context(), schemas.TopicFile(topicName), bytes.NewReader(other), blob.Always()); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

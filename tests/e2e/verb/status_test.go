@@ -173,8 +173,11 @@ func TestStatusOfTrouble(t *testing.T) {
 	haltRange(t, store, halt("range shop.products", "x"))
 
 	for program, want := range map[string][]string{
-		"producer":  {"halted", "something is wrong (x)", "almanac-producer clear --container shop.products --range "},
-		"archiver":  {"halted", "something is wrong", "almanac-archiver clear --topic cosmos.shop.products --partition 0 --accept-gap"},
+		"producer": {"halted", "something is wrong (x)", "almanac-producer clear --container shop.products --range "},
+		"archiver": {
+			"halted", "something is wrong", "once they are back: almanac-archiver clear --topic cosmos.shop.products --partition 0\n",
+			"to give them up: almanac-archiver clear --topic cosmos.shop.products --partition 0 --accept-gap\n",
+		},
 		"compactor": {"something is wrong (two changes)", "almanac-compactor clear --container shop.products"},
 	} {
 		exit, stdout, _ := w.run(program, "status")
