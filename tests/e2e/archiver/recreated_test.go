@@ -144,7 +144,7 @@ func TestRecreatedTopicThatGrew(t *testing.T) {
 				w.send(record, want)
 			}
 			w.send(w.change(1, 100)) // of this partition nothing was archived
-			if err := w.run(w.store).wait(); exitCode(err) != 3 {
+			if err := w.ends(w.run(w.store)); exitCode(err) != 3 {
 				t.Errorf("got %v want exit code 3: of the other partitions nothing tells whose records they hold", err)
 			}
 			halt := w.topicHalt()
