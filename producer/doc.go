@@ -16,7 +16,8 @@
 //   - A mark's complete_to is the service's time of an answer that drained. An answer that reports a lower newest LSN
 //     than another did is of a replica that lags, and no mark stands on it.
 //   - INV-9. A range holds two pages at most, the one that is read and the one on its way, and all readers together a
-//     number that does not grow with the ranges; the bytes that wait for acknowledgement have a limit per topic.
+//     number that does not grow with the ranges. A page counts until the brokers have answered all of it, also when its
+//     reader left before: what waits in the Kafka clients is never more than these pages.
 //   - INV-10. What cannot be published without loss halts its range, in the checkpoint, until an operator clears it.
 //
 // tests/sim/checkpoint is the model of this protocol, with what each rule is there for.

@@ -61,9 +61,13 @@ func lowerBound(r schemas.FeedRange) ([]byte, error) {
 	return hex.DecodeString(text)
 }
 
-// control publishes one control event and waits until it is acknowledged.
+// control publishes one control event and waits until it is acknowledged. It takes a slot as a page does: its record holds
+// the batch's buffers.
 func (r *reader) control(ctx context.Context, op schemas.Op, at time.Time, value []byte) error {
 	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.claim(ctx); err != nil {
 		return err
 	}
 	r.attributes(&r.acked).Order.LSN = r.acked.Position

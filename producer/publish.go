@@ -122,8 +122,8 @@ func (b *batch) deposit(ctx context.Context, document []byte) ([]byte, error) {
 	return schemas.NewClaimCheck(name, document).Encode()
 }
 
-// send hands the records to the client; settle waits for their acknowledgements. It may block while the client's buffer
-// is full (INV-9), as long as the process publishes.
+// send hands the records to the client; settle waits for their acknowledgements. It never waits, so that a reader ends
+// when it is told to: the client's buffer has no limit but the slots, which bound what readers may send (INV-9).
 func (b *batch) send() {
 	if cap(b.results) < len(b.records) {
 		b.results = make(chan result, len(b.records))

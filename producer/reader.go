@@ -41,7 +41,7 @@ type reader struct {
 	marked    time.Time
 	saved     time.Time
 	moved     bool      // events went to the brokers since the last checkpoint
-	slots     int       // pages that it holds
+	slots     int       // that it holds
 	reading   bool      // one of them is not with the brokers yet
 	rewound   time.Time // since when the newest LSN has been below the position
 	elsewhere bool      // the account's writes go to another region than when the generation began
@@ -56,8 +56,11 @@ const (
 	noPosition
 )
 
-// leaveMost is how long a reader that ends waits for the brokers and the store.
-const leaveMost = 3 * time.Second
+// A reader that ends waits so long for the brokers, and then so long for the store: brokers that are slow cost no checkpoint.
+const (
+	leaveMost = 3 * time.Second
+	saveMost  = 2 * time.Second
+)
 
 func newReader(p *Producer, k *task, l *line, log *slog.Logger) *reader {
 	source := "/" + p.config.Cosmos.Account + "/" + k.container.Database + "/" + k.container.Container
@@ -70,7 +73,6 @@ func newReader(p *Producer, k *task, l *line, log *slog.Logger) *reader {
 // follow runs until ctx ends, the checkpoint is another's (errLost), or something goes wrong. On the way out it
 // checkpoints what was acknowledged.
 func (r *reader) follow(ctx context.Context) error {
-	defer r.release(0)
 	err := r.takeOver(ctx)
 	for err == nil {
 		err = r.round(ctx)
@@ -125,15 +127,17 @@ func (r *reader) checkTopic(ctx context.Context) error {
 
 // leave checkpoints what is acknowledged, as far as that is possible soon. What is not is published again.
 func (r *reader) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveMost)
+	settling, cancel := context.WithTimeout(context.Background(), leaveMost)
 	defer cancel()
-	if err := r.settle(ctx); err != nil {
+	if err := r.settle(settling); err != nil {
 		r.log.Info("left a page that is not acknowledged; it is published again", "error", err)
 	}
 	if !r.moved {
 		return
 	}
-	if err := r.save(ctx, r.acked); err != nil {
+	saving, cancel := context.WithTimeout(context.Background(), saveMost)
+	defer cancel()
+	if err := r.save(saving, r.acked); err != nil {
 		r.log.Warn("left the range without a last checkpoint; what was published since the one before is published again", "error", err)
 	}
 }
@@ -251,9 +255,41 @@ func (r *reader) settle(ctx context.Context) error {
 	return nil
 }
 
-// acquire takes a slot for the page that will be read (INV-9). While none is free the reader gives up its page in flight
-// first, so that readers who hold one slot and want another never wait for each other.
+// end gives the slots back. A page that the brokers have not answered in full stays in the client with all its buffers, so
+// it keeps its slot until they have (INV-9); answered is closed then, and nil when nothing is left. The client, when it is
+// closed, answers everything.
+//
+// Pages of a partition that takes nothing may come to hold all slots. Then ranges of other topics stand still too, until
+// the brokers answer, as they do behind readers that stay; a range here never holds more than one slot that way (await).
+func (r *reader) end() (answered <-chan struct{}) {
+	if r.batch.left == 0 {
+		r.release(0)
+		return nil
+	}
+	r.release(1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ; r.batch.left > 0; r.batch.left-- {
+			<-r.batch.results
+		}
+		r.release(0)
+	}()
+	return done
+}
+
+// acquire takes a slot for the page that will be read (INV-9).
 func (r *reader) acquire(ctx context.Context) error {
+	if err := r.claim(ctx); err != nil {
+		return err
+	}
+	r.reading = true
+	return nil
+}
+
+// claim takes a slot. While none is free the reader gives up its page in flight first, so that readers who hold one slot
+// and want another never wait for each other.
+func (r *reader) claim(ctx context.Context) error {
 	select {
 	case r.p.pages <- struct{}{}:
 	default:
@@ -266,7 +302,7 @@ func (r *reader) acquire(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	r.slots, r.reading = r.slots+1, true
+	r.slots++
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-// task is one feed range and the partition whose owner reads it. All fields but halt belong to work's goroutine; last is
-// written by the reader before it is reported to have ended.
+// task is one feed range and the partition whose owner reads it. All fields but halt belong to work's goroutine; last and
+// answered are the reader's until it is reported to have ended.
 type task struct {
 	topic     *topic
 	container config.Container
@@ -28,6 +28,8 @@ type task struct {
 	next   time.Time          // no reader before
 	wait   time.Duration
 	halt   atomic.Pointer[schemas.Halt] // it stands still until an operator acts
+
+	answered <-chan struct{} // closed when the brokers have answered all that its last reader sent; nil: they had
 }
 
 const (
@@ -173,6 +175,9 @@ func (p *Producer) reportGroups() {
 
 // readRange reads one range from its checkpoint on until ctx ends or something goes wrong.
 func (p *Producer) readRange(ctx context.Context, k *task) error {
+	if err := p.await(ctx, k); err != nil {
+		return err
+	}
 	name := schemas.CheckpointFile(k.topic.name, k.container.Name(), k.span)
 	l, err := openLine(ctx, p.root, name, p.name)
 	switch {
@@ -196,5 +201,27 @@ func (p *Producer) readRange(ctx context.Context, k *task) error {
 		log.Warn("checkpoint is not stored; trying again", "error", err, "in", wait)
 	}
 	log.Info("reading range", "generation", int64(l.Checkpoint.Generation), "lsn", int64(l.Checkpoint.Position), "basis", string(l.Checkpoint.Basis))
-	return newReader(p, k, l, log).follow(ctx)
+	r := newReader(p, k, l, log)
+	defer func() { k.answered = r.end() }()
+	return r.follow(ctx)
+}
+
+// await waits until the brokers have answered what the range's reader before left here. A new one would send the same to
+// the same partitions: nothing is gained by another page in the client for each time that the range comes back (INV-9).
+func (p *Producer) await(ctx context.Context, k *task) error {
+	if k.answered == nil {
+		return nil
+	}
+	select {
+	case <-k.answered:
+		return nil
+	default:
+	}
+	p.log.Info("waiting until the brokers answer what the range's last reader sent", "container", k.container.Name(), "range", k.span.String())
+	select {
+	case <-k.answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

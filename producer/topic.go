@@ -22,8 +22,9 @@ type topic struct {
 	owned map[int32]bool // nil until the group has assigned for the first time
 }
 
-// bufferMost is how many bytes may wait for acknowledgement, per topic (INV-9).
-const bufferMost = 32 << 20
+// noLimit of the client's own: it holds no bytes but those of pages, which have slots (INV-9), and a reader that waited in
+// it for room could not be told to end.
+const noLimit = 0
 
 // join makes the topic's client, which becomes a member of the group. What the group takes away is only noted: that a
 // reader may run a little longer is what the checkpoint's compare-and-set is for.
@@ -35,7 +36,7 @@ func (p *Producer) join(name string) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, kafka.ProduceOptions(p.config.Kafka, bufferMost)...)
+	options = append(options, kafka.ProduceOptions(p.config.Kafka, noLimit)...)
 	group := p.config.Producer.Group + "." + name
 	options = append(options, kafka.GroupOptions(p.config.Kafka, group, name)...)
 	options = append(options, kgo.OnPartitionsAssigned(give), kgo.OnPartitionsRevoked(take), kgo.OnPartitionsLost(take),

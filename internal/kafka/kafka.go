@@ -81,7 +81,7 @@ func GroupOptions(cfg config.Kafka, group string, topics ...string) []kgo.Opt {
 
 // ProduceOptions publish with the acknowledgement of all in-sync replicas (INV-1), idempotently, in the order of Produce
 // per partition (INV-2), each key on the partition that Kafka's own clients choose, with at most maxBuffered bytes
-// waiting (INV-9).
+// waiting (INV-9); 0 is no limit, for who bounds them already.
 func ProduceOptions(cfg config.Kafka, maxBuffered config.Bytes) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),

@@ -211,6 +211,12 @@ func (w *world) runOver(root blob.Store) *running {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.start(p)
+}
+
+// start runs a producer until the test ends, or its stop.
+func (w *world) start(p *producer.Producer) *running {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	go func() {
