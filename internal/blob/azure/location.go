@@ -156,6 +156,10 @@ func dialConnectionString(at Location, text string, how *container.ClientOptions
 	}
 	switch {
 	case endpoint != "":
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return nil, at, &LocationError{errors.New("BlobEndpoint in archive.connection_string is no endpoint; want https://host/ without user or query, and a signature as SharedAccessSignature")}
+		}
 		at.Endpoint = strings.TrimSuffix(endpoint, "/")
 	case fields["endpointsuffix"] != "":
 		scheme := fields["defaultendpointsprotocol"]
@@ -189,6 +193,9 @@ func dialSAS(at Location, sas string, how *container.ClientOptions) (*container.
 	sas = strings.TrimPrefix(sas, "?")
 	if values, err := url.ParseQuery(sas); err != nil || values.Get("sig") == "" {
 		return nil, at, &LocationError{errors.New("the shared access signature has no sig; want its query, sv=…&…&sig=…, without the URL before it")}
+	}
+	if _, err := url.Parse(at.url() + "?" + sas); err != nil { // the error would show it
+		return nil, at, &LocationError{errors.New("the shared access signature holds characters that no URL may; copy it whole, as one line")}
 	}
 	client, err := container.NewClientWithNoCredential(at.url()+"?"+sas, how)
 	return client, at, err
