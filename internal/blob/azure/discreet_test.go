@@ -79,6 +79,36 @@ func TestErrorsHideTheSignature(t *testing.T) {
 	}
 }
 
+// TestErrorsAdviseOnConnections: where nothing was answered, the remedy stands by itself, for `check` to print.
+func TestErrorsAdviseOnConnections(t *testing.T) {
+	untrusted := newService(t, httptest.NewTLSServer, func(*http.Request) (int, map[string]string, string) { return 201, written(), "" })
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for _, test := range []struct{ name, at, want string }{
+		{"certificate of an unknown authority", untrusted.URL + "/sky/archive", "SSL_CERT_FILE"},
+		{"refused connection", closed.URL + "/sky/archive", "the endpoint does not answer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			at, err := ParseLocation(test.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store, err := New(at, Options{SAS: config.NewSecret("sig=x"), RetryDelay: time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = store.Delete(t.Context(), "o")
+			var adviser interface{ Advice() (what, remedy string) }
+			if !errors.As(err, &adviser) {
+				t.Fatalf("got %v want advice in it", err)
+			}
+			if what, remedy := adviser.Advice(); !strings.Contains(remedy, test.want) || !strings.Contains(what, "account sky, container archive") {
+				t.Errorf("got %q -> %q want %q", what, remedy, test.want)
+			}
+		})
+	}
+}
+
 // hides looks at the error, and at every error within it as a log may show it.
 func hides(t *testing.T, err error) {
 	t.Helper()
