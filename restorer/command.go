@@ -24,6 +24,7 @@ func Program() service.Program {
 			{Line: "almanac-restorer run --before 2026-11-20T10:15:00Z --to shop.products-before", About: "restore to just before a bad deployment"},
 			{Line: "almanac-restorer run --at 20261120T101459.999Z-1a2b3c4d", About: "restore a point into a container named after it"},
 			{Line: "almanac-restorer verify --at 20261120T101459.999Z-1a2b3c4d --to shop.products-before", About: "prove that a restored container is right"},
+			{Line: "almanac-restorer verify --at 20261120T101459.999Z-1a2b3c4d", About: "the same of the container named after the point"},
 			{Line: "almanac-restorer verify --before 2026-11-20T10:15:00Z --to shop.products", About: "list what changed since"},
 			{Line: `almanac-restorer get --partition-key '["eu"]' --id p-42 --before 2026-11-20T10:15:00Z > p-42.json`, About: "one document as it was, byte for byte"},
 			{Line: `almanac-restorer get --partition-key '["eu",7]' --id p-42 --at 20261120T101459.999Z-1a2b3c4d -o json`, About: "the same with when it was written"},
@@ -153,7 +154,7 @@ func (c *runCommand) Run(ctx context.Context, env *service.Env) error {
 type verifyCommand struct {
 	source
 	moment
-	To    string `required:"" placeholder:"DATABASE.CONTAINER" help:"The container to compare with."`
+	To    string `placeholder:"DATABASE.CONTAINER" help:"The container to compare with; default: the one that run makes of the same point, <container>-restored-<the point's time>."`
 	Limit int    `default:"20" help:"List at most so many differences."`
 }
 
@@ -166,16 +167,16 @@ func (c *verifyCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		return err
 	}
-	target, err := parseTarget(c.To, s.container.Database)
-	if err != nil {
-		return err
-	}
 	client, err := s.reader()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	point, err := s.point(ctx, c.moment)
+	if err != nil {
+		return err
+	}
+	target, err := s.target(c.To, &point)
 	if err != nil {
 		return err
 	}

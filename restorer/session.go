@@ -144,17 +144,23 @@ func (s *session) writer() (*cosmos.Writer, error) {
 	})
 }
 
+// target is the container that --to names; without it, the one that a restore of the point makes.
+func (s *session) target(to string, point *archive.Point) (Name, error) {
+	if to == "" {
+		return defaultTarget(s.name(), point.Latest), nil
+	}
+	return parseTarget(to, s.container.Database)
+}
+
 // plan makes the plan and finds the snapshot that it starts from.
 func (s *session) plan(ctx context.Context, client *cosmos.Client, m moment, to string) (*Plan, *archive.Point, *archive.Manifest, error) {
 	point, err := s.point(ctx, m)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	target := defaultTarget(s.name(), point.Latest)
-	if to != "" {
-		if target, err = parseTarget(to, s.container.Database); err != nil {
-			return nil, nil, nil, err
-		}
+	target, err := s.target(to, &point)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	base, source, err := s.findSource(ctx, &point)
 	if err != nil {

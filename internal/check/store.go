@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -127,7 +128,15 @@ func Folder(subject, path string) Finding {
 		err = errors.Join(err, file.Close(), os.Remove(file.Name()))
 	}
 	if err != nil {
-		return Bad(Stop, subject, "%v", err).Fix("make the folder, let this process write there, or name another by %s", subject)
+		return folderFailed(subject, err)
 	}
 	return Good(subject, "%s can be written", path)
+}
+
+func folderFailed(subject string, err error) Finding {
+	f := Bad(Stop, subject, "%v", err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return f.Fix("the disk or quota is full: free space, or name a folder on another by %s", subject)
+	}
+	return f.Fix("make the folder, let this process write there, or name another by %s", subject)
 }

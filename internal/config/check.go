@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -202,8 +203,14 @@ func (l *loader) checkRoots() {
 		if root.path == "producer.root" && root.value == c.Archive.Root {
 			continue // its default
 		}
-		if scheme, rest, ok := strings.Cut(root.value, "://"); ok && scheme != "file" && strings.ContainsAny(rest, "?@") {
+		scheme, rest, ok := strings.Cut(root.value, "://")
+		switch {
+		case ok && !slices.Contains([]string{"az", "https", "http", "file"}, scheme):
+			l.reject(root.path, "scheme %s is not known; want az://ACCOUNT/CONTAINER or a folder", scheme)
+		case ok && scheme != "file" && strings.ContainsAny(rest, "?@"):
 			l.reject(root.path, "holds a query or a user; a root is printed, so a shared access signature goes into archive.sas")
+		case root.value == "~" || strings.HasPrefix(root.value, "~/") || strings.HasPrefix(root.value, "$"):
+			l.reject(root.path, "%q: ~ and $ are not expanded here; write the folder's path out", root.value)
 		}
 	}
 	given := ""

@@ -57,12 +57,24 @@ func unanswered(op string, err error) error {
 	var resolved *net.DNSError
 	switch {
 	case isUntrusted(err):
-		return &codedError{fmt.Errorf("%s: %w; set cosmos.ca_file to a PEM file of the authority that signed the endpoint's certificate", op, err), 2}
+		return &codedError{&advised{fmt.Errorf("%s: %w", op, err), "set cosmos.ca_file to a PEM file of the authority that signed the endpoint's certificate"}, 2}
 	case errors.As(err, &resolved), errors.As(err, &dialed) && dialed.Op == "dial", errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w; check cosmos.endpoint, the name service and the firewalls in between", op, err)
+		return &advised{fmt.Errorf("%s: %w", op, err), "check cosmos.endpoint, the name service and the firewalls in between"}
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
+
+// advised is an error of which the remedy is known.
+type advised struct {
+	err    error
+	remedy string
+}
+
+func (e *advised) Error() string { return e.err.Error() + "; " + e.remedy }
+func (e *advised) Unwrap() error { return e.err }
+
+// Advice is what is wrong, and what to do about it.
+func (e *advised) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
 
 func isUntrusted(err error) bool {
 	var unknown x509.UnknownAuthorityError

@@ -148,8 +148,8 @@ func (c *checker) missing(ctx context.Context, subject string, use Use) check.Fi
 			use.Topic, c.cfg.TopicPartitions, int(c.cfg.Retention.Hours()))
 	}
 	if !c.cfg.CreateTopics {
-		return check.Bad(check.Stop, subject, "it does not exist").Fix("set kafka.create_topics, or make it: kafka-topics.sh --create --topic %s --partitions %d --replication-factor %d %s",
-			use.Topic, c.cfg.TopicPartitions, wantedReplicas(c.brokers), settingsFlags(wantedSettings(c.cfg, c.brokers)))
+		return check.Bad(check.Stop, subject, "it does not exist").Fix("set kafka.create_topics, or make it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --replication-factor %d %s",
+			c.cfg.Brokers[0], use.Topic, c.cfg.TopicPartitions, wantedReplicas(c.brokers), settingsFlags(wantedSettings(c.cfg, c.brokers)))
 	}
 	if err := use.MayMake(ctx); err != nil {
 		f := check.Failed(subject, err)
@@ -221,7 +221,7 @@ func (j *judge) add(severity check.Severity, key, want, format string, args ...a
 	if j.cfg.Profile == config.ProfileEventHubs {
 		f = f.Fix("set it in the portal, or by az eventhubs eventhub update, to what %s=%s means", key, want)
 	} else {
-		f = f.Fix("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s", j.topic, key, want)
+		f = f.Fix("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s", j.cfg.Brokers[0], j.topic, key, want)
 	}
 	j.findings = append(j.findings, f)
 }

@@ -26,38 +26,43 @@ func explain(at string, err error) error {
 	case errors.As(err, &noToken):
 		return fmt.Errorf("kafka.brokers %s: %w", at, noToken)
 	case errors.As(err, &unresolved) && unresolved.IsNotFound:
-		return &silenceError{fmt.Errorf("kafka.brokers: the name %s is not known: %w", unresolved.Name, err), nameRemedy(unresolved.Name)}
+		return &advised{fmt.Errorf("kafka.brokers: the name %s is not known: %w", unresolved.Name, err), nameRemedy(unresolved.Name)}
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return badConfig("kafka.brokers %s refuse who connects: check kafka.sasl.user, kafka.sasl.password or the token: %v", at, err)
+		return refused("kafka.brokers "+at+" refuse who connects", err, "check kafka.sasl.user, kafka.sasl.password or the token")
 	case strings.Contains(err.Error(), "unexpected data in oauth response"): // why not, which the client does not hand on (sasl/oauth)
 		return badConfig("kafka.brokers %s refuse the token: is it for them, and still good? (%v)", at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return badConfig("kafka.brokers %s do not know kafka.sasl.mechanism: %v", at, err)
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return badConfig("kafka.brokers %s do not let this user in: grant it Describe on the cluster: %v", at, err)
+		return refused("kafka.brokers "+at+" do not let this user in", err, "grant it Describe on the cluster")
 	case errors.As(err, &unknown):
-		return badConfig("kafka.brokers %s show a certificate of an authority that is not known here: give it by kafka.tls.ca_file: %v", at, err)
+		return refused("kafka.brokers "+at+" show a certificate of an authority that is not known here", err, "give it by kafka.tls.ca_file")
 	case errors.As(err, &host), errors.As(err, &invalid):
-		return badConfig("kafka.brokers %s show a certificate that is not valid for them: name them as it does, or renew it: %v", at, err)
+		return refused("kafka.brokers "+at+" show a certificate that is not valid for them", err, "name them as it does, or renew it")
 	case errors.As(err, &noTLS):
-		return badConfig("kafka.brokers %s do not speak TLS at this port: name the port that does, or set kafka.tls.enabled to false: %v", at, err)
+		return refused("kafka.brokers "+at+" do not speak TLS at this port", err, "name the port that does, or set kafka.tls.enabled to false")
 	case strings.Contains(err.Error(), "remote error: tls:"): // an alert; its type is not exported (crypto/tls)
-		return badConfig("kafka.brokers %s refuse this client's certificate: check kafka.tls.cert_file and kafka.tls.key_file: %v", at, err)
+		return refused("kafka.brokers "+at+" refuse this client's certificate", err, "check kafka.tls.cert_file and kafka.tls.key_file")
 	}
-	return &silenceError{fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at)}
+	return &advised{fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at)}
 }
 
-// silenceError is that nobody answered.
-type silenceError struct {
+// refused is that connections are refused as they are configured, with the remedy.
+func refused(what string, err error, remedy string) error {
+	return &ConfigError{&advised{fmt.Errorf("%s: %w", what, err), remedy}}
+}
+
+// advised is an error of which the remedy is known.
+type advised struct {
 	err    error
 	remedy string
 }
 
-func (e *silenceError) Error() string { return e.err.Error() + "; " + e.remedy }
-func (e *silenceError) Unwrap() error { return e.err }
+func (e *advised) Error() string { return e.err.Error() + "; " + e.remedy }
+func (e *advised) Unwrap() error { return e.err }
 
 // Advice is what is wrong, in one line, and what to do about it.
-func (e *silenceError) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
+func (e *advised) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
 
 // isNamespace says whether a broker's address is an Event Hubs namespace's, of any cloud.
 func isNamespace(address string) bool { return strings.Contains(address, ".servicebus.") }

@@ -100,11 +100,21 @@ func (s *story) shutDown() error {
 	stopped := s.stop(ctx, everybody()...)
 	fetched := s.stack.Fetch(ctx)
 	if fetched == nil {
-		s.out.say(closing, "the archive is in %s, until the next run", s.place.short("archive"))
+		s.out.say(closing, "%s", s.farewell())
 	} else {
 		s.out.say(closing, "the archive could not be copied into %s: %v", s.place.short("archive"), fetched)
 	}
 	return errors.Join(stopped, fetched)
+}
+
+// farewell is where the archive is when nothing runs any more. What the settings name was Azurite's.
+func (s *story) farewell() string {
+	archive := s.place.short("archive")
+	text := "the archive is in " + archive + ", until the next run"
+	if s.account != nil {
+		text += "; " + s.place.short("almanac.yaml") + " names Azurite, which is stopped: give --archive-root " + archive + " with it"
+	}
+	return text
 }
 
 func (s *story) reportAddresses(ctx context.Context) error {

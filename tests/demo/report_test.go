@@ -39,6 +39,19 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// TestFarewell: the settings of a run on Azurite lead nowhere afterwards.
+func TestFarewell(t *testing.T) {
+	for _, test := range []struct {
+		account *account
+		want    bool
+	}{{nil, false}, {new(account), true}} {
+		s := story{place: &place{}, account: test.account}
+		if got := s.farewell(); strings.Contains(got, "--archive-root "+s.place.short("archive")) != test.want || !strings.HasPrefix(got, "the archive is in ") {
+			t.Errorf("got %q want --archive-root in it: %v", got, test.want)
+		}
+	}
+}
+
 func TestCovers(t *testing.T) {
 	low, high := oracle.Span{Min: "", Max: "80"}, oracle.Span{Min: "80", Max: "FF"}
 	at := func(a, b int64) *point {

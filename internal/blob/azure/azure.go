@@ -17,6 +17,7 @@
 //   - Memory of a Put is a few blocks, whatever the body's length (INV-9). A body that fails writes nothing.
 //   - A Get that breaks in the middle goes on where it was, and only with the same ETag; a short body is never its end.
 //     Bodies up to blob.MaxConditional are read before Get answers, and read anew when the object was replaced meanwhile.
+//   - No error shows a secret: of addresses the query is cut, which may be a shared access signature.
 //
 // The package imports the SDK alone; UploadBuffer and UploadFile, which drop conditions once they stage blocks, are not
 // used. Accounts with a hierarchical namespace list the names below a folder before those that only begin like it, which
@@ -118,7 +119,7 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	}
 	how := container.ClientOptions{ClientOptions: policy.ClientOptions{
 		Telemetry: policy.TelemetryOptions{ApplicationID: "almanac"},
-		Transport: opts.Transport,
+		Transport: discreet{opts.Transport},
 		Retry:     policy.RetryOptions{MaxRetries: tries - 1, RetryDelay: opts.RetryDelay, MaxRetryDelay: maxRetryDelay},
 	}}
 	switch {

@@ -1,6 +1,8 @@
 package azure
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -27,10 +29,7 @@ func (s *Store) explain(op, name string, err error) error {
 	if errors.As(err, &answer) {
 		err = &ServiceError{Status: answer.StatusCode, Code: answer.ErrorCode, request: requestID(answer)}
 	}
-	if remedy == "" {
-		return fmt.Errorf("%s: %w", where, err)
-	}
-	return fmt.Errorf("%s: %w: %s", where, err, remedy)
+	return blob.Advise(fmt.Errorf("%s: %w", where, err), remedy)
 }
 
 // ServiceError is a refusal by the service, in its own code.
@@ -56,15 +55,27 @@ func (s *Store) remedy(err error) string {
 	var answer *azcore.ResponseError
 	var dns *net.DNSError
 	var refused *net.OpError
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &answer):
 		return s.answerRemedy(err, answer)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("host %s is not known: check the account's name, and the private endpoint's DNS zone if it has one", dns.Name)
+	case errors.As(err, &untrusted):
+		return untrustedRemedy(untrusted.Err)
 	case errors.As(err, &refused):
 		return "the endpoint does not answer: check network, proxy and firewall"
 	}
 	return ""
+}
+
+func untrustedRemedy(err error) string {
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return "no authority that this machine trusts signed the endpoint's certificate: add the authority to the machine's certificates, " +
+			"or name a PEM file that holds it by the variable SSL_CERT_FILE; a proxy between may show a certificate of its own"
+	}
+	return "the endpoint's certificate is not valid for it: correct the location, renew the certificate, or set this machine's clock"
 }
 
 func (s *Store) answerRemedy(err error, answer *azcore.ResponseError) string {

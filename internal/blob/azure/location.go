@@ -156,6 +156,10 @@ func dialConnectionString(at Location, text string, how *container.ClientOptions
 	}
 	switch {
 	case endpoint != "":
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return nil, at, &LocationError{errors.New("BlobEndpoint in archive.connection_string is no endpoint; want https://host/ without user or query, and a signature as SharedAccessSignature")}
+		}
 		at.Endpoint = strings.TrimSuffix(endpoint, "/")
 	case fields["endpointsuffix"] != "":
 		scheme := fields["defaultendpointsprotocol"]
@@ -173,7 +177,21 @@ func dialConnectionString(at Location, text string, how *container.ClientOptions
 	return nil, at, &LocationError{errors.New("archive.connection_string has neither AccountKey nor SharedAccessSignature; copy it whole from the account's access keys")}
 }
 
+// checkSecrecy insists on https for a key or a signature, which everybody on the way could use or read by http, with all
+// documents. Nobody is on the way to this machine, where Azurite is.
+func (l Location) checkSecrecy() error {
+	u, err := url.Parse(l.Endpoint)
+	if err != nil || u.Scheme == "https" || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() {
+		return nil // what is no address fails by itself
+	}
+	return &LocationError{fmt.Errorf("%s is not encrypted: everybody on the way could read signatures and documents; "+
+		"write https (in archive.connection_string DefaultEndpointsProtocol=https); http is for an emulator on this machine only", l.Endpoint)}
+}
+
 func dialKey(at Location, key string, how *container.ClientOptions) (*container.Client, Location, error) {
+	if err := at.checkSecrecy(); err != nil {
+		return nil, at, err
+	}
 	if _, err := base64.StdEncoding.DecodeString(key); err != nil {
 		return nil, at, &LocationError{errors.New("the account's key is not Base64; copy it whole from the account's access keys")}
 	}
@@ -186,9 +204,15 @@ func dialKey(at Location, key string, how *container.ClientOptions) (*container.
 }
 
 func dialSAS(at Location, sas string, how *container.ClientOptions) (*container.Client, Location, error) {
+	if err := at.checkSecrecy(); err != nil {
+		return nil, at, err
+	}
 	sas = strings.TrimPrefix(sas, "?")
 	if values, err := url.ParseQuery(sas); err != nil || values.Get("sig") == "" {
 		return nil, at, &LocationError{errors.New("the shared access signature has no sig; want its query, sv=…&…&sig=…, without the URL before it")}
+	}
+	if _, err := url.Parse(at.url() + "?" + sas); err != nil { // the error would show it
+		return nil, at, &LocationError{errors.New("the shared access signature holds characters that no URL may; copy it whole, as one line")}
 	}
 	client, err := container.NewClientWithNoCredential(at.url()+"?"+sas, how)
 	return client, at, err

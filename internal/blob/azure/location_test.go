@@ -59,6 +59,11 @@ func TestNewRefuses(t *testing.T) {
 		{"text that is no connection string", "az://sky/archive", Options{ConnectionString: secret("s3cr3t")}, "not of the form"},
 		{"connection string without a secret", "az://sky/archive", Options{ConnectionString: secret("AccountName=sky")}, "neither AccountKey nor SharedAccessSignature"},
 		{"connection string of another account", "az://sky/archive", Options{ConnectionString: secret("AccountName=sea;AccountKey=a2V5")}, "of account sea, the location of account sky"},
+		{"signature without TLS", "http://sky.blob.core.windows.net/archive", Options{SAS: secret("sig=s3cr3t")}, "http://sky.blob.core.windows.net is not encrypted"},
+		{"key without TLS", "http://sky.blob.core.windows.net/archive", Options{AccountKey: secret("a2V5")}, "is not encrypted"},
+		{"key without TLS to another machine", "http://10.0.0.1:10000/devstoreaccount1/archive", Options{AccountKey: secret("a2V5")}, "is not encrypted"},
+		{"connection string without TLS", "az://sky/archive", Options{ConnectionString: secret("DefaultEndpointsProtocol=http;AccountName=sky;AccountKey=a2V5;EndpointSuffix=x.y")}, "http://sky.blob.x.y is not encrypted"},
+		{"endpoint without TLS", "az://sky/archive", Options{ConnectionString: secret("BlobEndpoint=http://sky.x.y;SharedAccessSignature=sig=s3cr3t")}, "http://sky.x.y is not encrypted"},
 		{"token without TLS", "http://127.0.0.1:10000/devstoreaccount1/archive", Options{Credential: token{}}, "https endpoints only"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -77,10 +82,10 @@ func TestNewRefuses(t *testing.T) {
 
 func TestConnectionStringNamesTheEndpoint(t *testing.T) {
 	for text, want := range map[string]string{
-		"AccountName=sky;AccountKey=a2V5":                                                  "https://sky.blob.core.windows.net/archive",
-		"DefaultEndpointsProtocol=http;AccountName=sky;AccountKey=a2V5;EndpointSuffix=x.y": "http://sky.blob.x.y/archive",
-		"AccountName=sky;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn;":            "https://sky.blob.core.chinacloudapi.cn/archive",
-		"BlobEndpoint=https://blobs.example.com/;SharedAccessSignature=sv=1&sig=a%3D":      "https://blobs.example.com/archive",
+		"AccountName=sky;AccountKey=a2V5": "https://sky.blob.core.windows.net/archive",
+		"DefaultEndpointsProtocol=http;AccountName=sky;AccountKey=a2V5;EndpointSuffix=x.y;BlobEndpoint=https://sky.x.y": "https://sky.x.y/archive",
+		"AccountName=sky;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn;":                                         "https://sky.blob.core.chinacloudapi.cn/archive",
+		"BlobEndpoint=https://blobs.example.com/;SharedAccessSignature=sv=1&sig=a%3D":                                   "https://blobs.example.com/archive",
 	} {
 		at, err := ParseLocation("az://sky/archive")
 		if err != nil {
@@ -89,6 +94,21 @@ func TestConnectionStringNamesTheEndpoint(t *testing.T) {
 		s, err := New(at, Options{ConnectionString: config.NewSecret(text)})
 		if err != nil || s.Location().String() != want {
 			t.Errorf("got %v, %v want %s", s, err, want)
+		}
+	}
+}
+
+// TestThisMachineNeedsNoTLS: Azurite speaks http.
+func TestThisMachineNeedsNoTLS(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "127.1.2.3", "[::1]", "localhost"} {
+		at, err := ParseLocation("http://" + host + ":10000/devstoreaccount1/archive")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, opts := range []Options{{AccountKey: config.NewSecret("a2V5")}, {SAS: config.NewSecret("sig=x")}} {
+			if _, err := New(at, opts); err != nil {
+				t.Errorf("%s: got %v want a store", host, err)
+			}
 		}
 	}
 }

@@ -260,6 +260,13 @@ func TestRemedies(t *testing.T) {
 		if !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "put a/b in /root") || !errors.Is(err, test.err) {
 			t.Errorf("got %q, want the object and %q", err, test.want)
 		}
+		var adviser interface{ Advice() (what, remedy string) }
+		if !errors.As(err, &adviser) {
+			t.Fatalf("got %q, want advice in it", err)
+		}
+		if what, remedy := adviser.Advice(); !strings.Contains(remedy, test.want) || strings.Contains(what, test.want) {
+			t.Errorf("got %q -> %q, want %q in the remedy alone", what, remedy, test.want)
+		}
 	}
 	if os.Getuid() == 0 {
 		return // may write everywhere

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/cosmos-almanac/almanac/internal/blob"
 )
 
 // maxDurable bounds what is remembered of folders; beyond it everything is forgotten and synced once more.
@@ -70,8 +72,5 @@ func explain(op, name, root string, err error) error {
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		remedy = "the folder's own path is too long for this name: choose a shorter one"
 	}
-	if remedy == "" {
-		return fmt.Errorf("%s %s in %s: %w", op, name, root, err)
-	}
-	return fmt.Errorf("%s %s in %s: %s: %w", op, name, root, remedy, err)
+	return blob.Advise(fmt.Errorf("%s %s in %s: %w", op, name, root, err), remedy)
 }

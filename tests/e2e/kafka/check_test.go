@@ -225,7 +225,7 @@ func TestMissingTopic(t *testing.T) {
 		want    check.Severity
 		text    string
 	}{
-		{"not to be made", func(c *config.Kafka) {}, free, check.Stop, "kafka-topics.sh --create --topic cosmos.shop.orders --partitions 5 --replication-factor 3 --config cleanup.policy=delete --config max.message.bytes=1048588 --config min.insync.replicas=2"},
+		{"not to be made", func(c *config.Kafka) {}, free, check.Stop, "kafka-topics.sh --bootstrap-server " + cfg.Brokers[0] + " --create --topic cosmos.shop.orders --partitions 5 --replication-factor 3 --config cleanup.policy=delete --config max.message.bytes=1048588 --config min.insync.replicas=2"},
 		{"to be made", func(c *config.Kafka) { c.CreateTopics = true }, free, check.OK, "the brokers will make it (partitions: 5, replicas of each: 3)"},
 		{"was there before", func(c *config.Kafka) { c.CreateTopics = true }, func(context.Context) error { return &kafka.ConfigError{Err: errors.New("the archive knows it")} }, check.Stop, "the archive knows it"},
 		{"may not be made", func(c *config.Kafka) { c.CreateTopics, c.SASL = true, user }, free, check.Stop, "grant Create, or create it yourself: 5 partitions, 3 replicas"},

@@ -88,15 +88,15 @@ func TestRefusals(t *testing.T) {
 		text   string
 	}{
 		{"right", tls.NoClientCert, func(*testing.T, *secured) {}, check.OK, "answer; the cluster has 1"},
-		{"authority not known", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.TLS.CAFile = "" }, check.Stop, "give it by kafka.tls.ca_file"},
+		{"authority not known", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.TLS.CAFile = "" }, check.Stop, " -> give it by kafka.tls.ca_file"},
 		{"other authority", tls.NoClientCert, func(t *testing.T, s *secured) {
 			other, err := harness.NewAuthority(t.TempDir(), "other")
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.cfg.TLS.CAFile = other.File
-		}, check.Stop, "give it by kafka.tls.ca_file"},
-		{"no certificate", tls.RequireAndVerifyClientCert, func(*testing.T, *secured) {}, check.Stop, "check kafka.tls.cert_file and kafka.tls.key_file"},
+		}, check.Stop, " -> give it by kafka.tls.ca_file"},
+		{"no certificate", tls.RequireAndVerifyClientCert, func(*testing.T, *secured) {}, check.Stop, " -> check kafka.tls.cert_file and kafka.tls.key_file"},
 		{"no TLS", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.TLS = config.KafkaTLS{} }, check.Unreachable, "is TLS missing?"},
 		{"no SASL", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.SASL = config.KafkaSASL{} }, check.Unreachable, "is SASL missing?"},
 		{"token where there are none", tls.NoClientCert, func(_ *testing.T, s *secured) {
@@ -109,7 +109,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.cfg.Brokers = []string{"localhost:" + port}
-		}, check.Stop, "show a certificate that is not valid for them"},
+		}, check.Stop, " -> name them as it does, or renew it"},
 		{"password not given", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.SASL.Password = config.Secret{} }, check.Stop, "PLAIN needs kafka.sasl.password"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 			s.cfg.SASL = plain
 			test.change(t, &s)
 			findings := kafka.Check(t.Context(), s.cfg, nil)
-			if len(findings) == 0 || findings[0].Severity != test.want || !strings.Contains(findings[0].Text, test.text) {
+			if len(findings) == 0 || findings[0].Severity != test.want || !strings.Contains(findings[0].Text+" -> "+findings[0].Remedy, test.text) {
 				t.Errorf("got %+v want %s: %s", findings, test.want, test.text)
 			}
 			if test.want != check.OK && findings[0].Remedy == "" {

@@ -90,6 +90,8 @@ func TestRestoreIsExact(t *testing.T) {
 			}
 		}
 		sameContents(t, w.contents("products-restored-20261120T100100000Z"), want)
+		w.run("verify", "--before", "2026-11-20T10:01:00Z").want(t, 0, bad, "shop.products-restored-20261120T100100000Z", "equal: every document is there")
+		w.run("verify", "--at", good).want(t, 2, "target shop.products-restored-20261120T1000", "does not exist; name the container to compare with by --to")
 	})
 	t.Run("run again", func(t *testing.T) {
 		w.run("run", "--at", good, "--to", "shop.copy", "-o", "json").want(t, 0, `"written": 0`, `"already_there": 315`)

@@ -88,7 +88,7 @@ func TestChecksThatFind(t *testing.T) {
 			w.settings["kafka.sasl"] = "{mechanism: SCRAM-SHA-512, user: reader, password: {env: KAFKA_PASSWORD}}"
 		}, 2, "this user may not be a member of group almanac-archiver"},
 		{"brokers are not there", []string{"producer", "archiver"}, nil, func(w *world) { w.kafka.Close() }, 1, "do not answer"},
-		{"authority is not known", []string{"producer", "archiver"}, nil, func(w *world) { w.settings["kafka.tls"] = "{enabled: true}" }, 2, "give it by kafka.tls.ca_file"},
+		{"authority is not known", []string{"producer", "archiver"}, nil, func(w *world) { w.settings["kafka.tls"] = "{enabled: true}" }, 2, "-> give it by kafka.tls.ca_file"},
 		{"password is not set", []string{"producer", "archiver"}, nil, func(w *world) {
 			w.settings["kafka.sasl"] = "{mechanism: SCRAM-SHA-512, user: almanac, password: {env: NOT_SET}}"
 		}, 2, "environment variable NOT_SET is not set"},
@@ -98,13 +98,16 @@ func TestChecksThatFind(t *testing.T) {
 		{"variable of the storage's key is not set", []string{"producer", "archiver", "compactor", "restorer"}, nil, func(w *world) {
 			w.settings["archive.root"], w.settings["archive.account_key"] = "az://sky/almanac", "{env: NOT_SET}"
 		}, 2, "environment variable NOT_SET is not set\n             -> set NOT_SET for this process"},
+		{"storage is not there", []string{"compactor"}, nil, func(w *world) {
+			w.settings["archive.root"], w.settings["archive.sas"] = "http://127.0.0.1:1/devstoreaccount1/almanac", "sig=x"
+		}, 1, "connection refused\n             -> the endpoint does not answer: check network, proxy and firewall"},
 		{"file of authorities is elsewhere", []string{"producer", "restorer"}, nil, func(w *world) {
 			w.settings["cosmos.ca_file"] = "elsewhere.pem"
 		}, 2, "-> give cosmos.ca_file as an absolute path"},
 		{"endpoint without TLS", []string{"producer", "restorer"}, nil, func(w *world) {
 			w.settings["cosmos.endpoint"] = "http://localhost:8081/"
 		}, 2, "only https:// is spoken"},
-		{"account is not there", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.endpoint"] = "https://127.0.0.1:1/" }, 1, "read account 127.0.0.1:1"},
+		{"account is not there", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.endpoint"] = "https://127.0.0.1:1/" }, 1, "connection refused\n             -> check cosmos.endpoint, the name service"},
 		{"key is wrong", []string{"producer", "restorer"}, nil, func(w *world) { w.settings["cosmos.key"] = "d3Jvbmc=" }, 2, "check that cosmos.key is a key of this account"},
 		{"key reads and does not write", []string{"restorer"}, nil, func(w *world) {
 			w.cosmos.SetHook(func(r *http.Request) *cosmosfake.Fault {
