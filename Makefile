@@ -40,11 +40,12 @@ dev: build ## start the same stack, print its addresses and leave it running; RE
 	go build -o $(BIN)/demo ./tests/demo
 	$(BIN)/demo -dev $(if $(REAL),-real) $(ARGS) # not by go run, which calls Ctrl-C a failure
 
+# The tests of ./tests build and run the programs, of which go's cache of results knows nothing: -count=1.
 .PHONY: test
 test: ## run all tests of both modules, whatever the first finds
 	@code=0; set -x; \
 	  go test -timeout 10m $(ARGS) ./... || code=1; \
-	  go test -timeout 15m $(ARGS) ./tests/... || code=1; \
+	  go test -count=1 -timeout 15m $(ARGS) ./tests/... || code=1; \
 	  { set +x; } 2>/dev/null; exit $$code
 
 .PHONY: test-real

@@ -303,6 +303,8 @@ func (w *ward) fewerPartitions() {
 	brokers := strings.Join(cluster.ListenAddrs(), ",")
 	w.refuse(refusal{program: "producer", config: w.ordersOnly, args: []string{"run", "--kafka-brokers", brokers}, exit: 2, says: []string{w.orders.TopicName(), "2 partitions", "4"}})
 	w.refuse(refusal{program: "archiver", config: w.ordersOnly, args: []string{"run", "--kafka-brokers", brokers}, exit: 3, says: []string{w.orders.TopicName(), "fewer partitions", "2 partitions"}})
+	w.refuse(refusal{program: "archiver", config: w.ordersOnly, args: []string{"run"}, exit: 3, says: []string{w.orders.TopicName(), "fewer partitions", "halted since"}}) // a halt stays until it is cleared
+	w.refuse(refusal{program: "archiver", args: []string{"clear", "--topic", w.orders.TopicName()}})
 }
 
 // uuidOfTable replaces topic.json, so that the table is of another topic.
