@@ -70,9 +70,6 @@ func findGap(ctx context.Context, o Options, topic string, partition int32, tabl
 		return 0, err
 	}
 	defer client.Close()
-	if _, err := kafka.Topic(ctx, client, topic); err != nil {
-		return 0, err
-	}
 	logs, err := kafka.Logs(ctx, client, topic)
 	if err != nil {
 		return 0, err

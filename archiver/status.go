@@ -161,7 +161,7 @@ func (o *openTable) archived() schemas.Offsets {
 func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic string, logs map[int32]kafka.Log) (map[int32]string, error) {
 	var numbers []int32
 	for number, at := range o.archived() {
-		if log := logs[number]; log.Start <= at && at < log.End {
+		if logs[number].Holds(at) {
 			numbers = append(numbers, number)
 		}
 	}

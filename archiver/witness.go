@@ -255,8 +255,7 @@ func (a *Archiver) findWitnesses(ctx context.Context, t *topic, logs known, part
 
 // has tells whether an offset is in a partition's log, as far as that is known.
 func (k known) has(number int32, offset int64) bool {
-	log, ok := k.of[number]
-	return ok && log.Start <= offset && offset < log.End
+	return k.of[number].Holds(offset) // no log holds nothing
 }
 
 // newWitness keeps of a row what matches asks for.

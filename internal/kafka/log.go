@@ -13,6 +13,9 @@ import (
 // Log is what a topic partition holds: the offset of its first record, and the one behind its last.
 type Log struct{ Start, End int64 }
 
+// Holds tells whether an offset lies within the log.
+func (l Log) Holds(offset int64) bool { return l.Start <= offset && offset < l.End }
+
 // Logs asks for the logs of all partitions of a topic.
 func Logs(ctx context.Context, client *kgo.Client, topic string) (map[int32]Log, error) {
 	logs, unknown, err := KnownLogs(ctx, client, topic)

@@ -33,8 +33,6 @@ var errNoTopic = errors.New("topic does not exist")
 
 // Topic tells how many partitions a topic has.
 func Topic(ctx context.Context, client *kgo.Client, name string) (int32, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
 	detail, err := describe(ctx, client, name)
 	if err != nil {
 		return 0, err
@@ -76,6 +74,8 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 
 // describe reads a topic's metadata.
 func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
+	defer cancel()
 	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
 	at := strings.Join(seeds, ",")
 	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
