@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -97,7 +98,7 @@ func New(o Options) (*Archiver, error) {
 		a.now = time.Now
 	}
 	if a.sleep == nil {
-		a.sleep = sleep
+		a.sleep = sleep.For
 	}
 	return a, nil
 }

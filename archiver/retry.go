@@ -50,17 +50,6 @@ func (a *Archiver) attempt(ctx context.Context, what string, most int, do func(c
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // isPermanent recognizes errors that stay: those with an exit code of their own, what is marked so, and a store that may
 // not be written.
 func isPermanent(err error) bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -93,22 +94,10 @@ func (l *line) save(ctx context.Context, next schemas.Checkpoint, now time.Time)
 		if l.refused != nil {
 			l.refused(err, wait)
 		}
-		if pauseErr := pause(ctx, wait); pauseErr != nil {
+		if pauseErr := sleep.For(ctx, wait); pauseErr != nil {
 			return fmt.Errorf("write checkpoint %s: %w", l.name, errors.Join(err, pauseErr))
 		}
 		wait = min(2*wait, settleMost)
 	}
 	return fmt.Errorf("write checkpoint %s: the store did not take it in %d attempts: %w", l.name, settleAttempts, err)
-}
-
-// pause waits, or returns the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -171,7 +172,7 @@ func (r *reader) receive(ctx context.Context, page *cosmos.Page) error {
 	case page.Session.Config < r.read.Config:
 		r.warn(oldConfig, "dropped the answer of a replica from before a failover", "config", page.Session.Config, "seen", r.read.Config)
 		r.reading = false
-		return errors.Join(r.settle(ctx), pause(ctx, r.p.config.Producer.PollInterval))
+		return errors.Join(r.settle(ctx), sleep.For(ctx, r.p.config.Producer.PollInterval))
 	case r.read.Generation == 0, page.Session.Config > r.read.Config, r.elsewhere, r.rewinds(page):
 		r.reading = false
 		if err := r.settle(ctx); err != nil {
@@ -216,7 +217,7 @@ func (r *reader) take(ctx context.Context, page *cosmos.Page) error {
 	}
 	if stale {
 		r.release(0) // nothing of it is in flight
-		return pause(ctx, r.p.config.Producer.PollInterval)
+		return sleep.For(ctx, r.p.config.Producer.PollInterval)
 	}
 	return nil
 }
@@ -341,7 +342,7 @@ func (r *reader) begin(ctx context.Context, page *cosmos.Page) error {
 		next.Basis = schemas.BasisLoading
 	case first: // a start from now: the page is its pin
 		if cosmos.IsFromNow(page.Token) || !page.Positioned {
-			return pause(ctx, r.p.config.Producer.PollInterval)
+			return sleep.For(ctx, r.p.config.Producer.PollInterval)
 		}
 		next.Token, next.Position = page.Token, page.Position
 	}

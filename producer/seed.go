@@ -10,6 +10,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -49,7 +50,7 @@ func (p *Producer) openSeed(ctx context.Context, topic *topic, c config.Containe
 		seed.Done = true
 		if err := putJSON(ctx, p.root, name, seed, blob.IfVersion(version)); err != nil && !errors.Is(err, blob.ErrCondition) {
 			p.log.Warn("seed is not certain; reading it again", "name", name, "error", err)
-			if err := pause(ctx, settleWait); err != nil {
+			if err := sleep.For(ctx, settleWait); err != nil {
 				return nil, err
 			}
 		}

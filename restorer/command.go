@@ -8,6 +8,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/service"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // Program is almanac-restorer.
@@ -138,7 +139,7 @@ func (c *runCommand) Run(ctx context.Context, env *service.Env) error {
 	var report *Report
 	err = s.withBase(base, func(base *archive.Manifest) error {
 		x := &execution{
-			reader: client, writer: writer, wait: sleep, content: s.content(point, base),
+			reader: client, writer: writer, wait: sleep.For, content: s.content(point, base),
 			memory: int64(limits.Memory) / 2, spill: limits.Spill, concurrency: limits.Concurrency,
 			progress: progress{env.Err, progressInterval},
 		}

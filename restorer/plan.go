@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // Plan is what a run will do. Making one writes nothing (INV-7).
@@ -96,7 +97,7 @@ func planTarget(ctx context.Context, reader Reader, point *archive.Point, source
 	if plan.OtherSettings, err = checkDefinition(definition, there); err != nil {
 		return plan, err
 	}
-	empty, err := (&surveyor{reader: reader, wait: sleep}).isEmpty(ctx, there)
+	empty, err := (&surveyor{reader: reader, wait: sleep.For}).isEmpty(ctx, there)
 	plan.State = TargetNotEmpty
 	if empty {
 		plan.State = TargetEmpty

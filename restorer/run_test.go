@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
@@ -79,7 +80,7 @@ func (a *account) CreateItem(ctx context.Context, c cosmos.ContainerRef, item co
 	a.inFlight++
 	a.most = max(a.most, a.inFlight)
 	a.mu.Unlock()
-	if err := sleep(ctx, time.Second); err != nil {
+	if err := sleep.For(ctx, time.Second); err != nil {
 		return cosmos.Written{}, err
 	}
 	a.mu.Lock()
@@ -113,7 +114,7 @@ func documentsOf(n int) []string {
 
 func (a *account) execution(t *testing.T, docs []string, out *strings.Builder) *execution {
 	return &execution{
-		reader: a, writer: a, wait: sleep, memory: 1 << 20, spill: t.TempDir(), concurrency: 4, progress: progress{out, time.Second},
+		reader: a, writer: a, wait: sleep.For, memory: 1 << 20, spill: t.TempDir(), concurrency: 4, progress: progress{out, time.Second},
 		content: func(context.Context) (documents, error) { return &list{docs: docs}, nil },
 	}
 }

@@ -219,14 +219,3 @@ func (s *surveyor) isEmpty(ctx context.Context, container *cosmos.Container) (bo
 	}
 	return true, nil
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

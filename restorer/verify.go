@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // Verification is what `verify` prints.
@@ -33,7 +34,7 @@ func (s *session) verify(ctx context.Context, reader Reader, point *archive.Poin
 	limits := s.env.Config.Restorer
 	there := newSurvey(int64(limits.Memory)/2, limits.Spill)
 	told := progress{s.env.Err, progressInterval}
-	err = (&surveyor{reader, sleep, told, s.rules.Deleted}).survey(ctx, container, there)
+	err = (&surveyor{reader, sleep.For, told, s.rules.Deleted}).survey(ctx, container, there)
 	var c *Comparison
 	if err == nil {
 		err = s.withBase(base, func(base *archive.Manifest) error {

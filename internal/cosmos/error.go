@@ -10,6 +10,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"github.com/cosmos-almanac/almanac/internal/advice"
 )
 
 var (
@@ -57,24 +59,12 @@ func unanswered(op string, err error) error {
 	var resolved *net.DNSError
 	switch {
 	case isUntrusted(err):
-		return &codedError{&advised{fmt.Errorf("%s: %w", op, err), "set cosmos.ca_file to a PEM file of the authority that signed the endpoint's certificate"}, 2}
+		return &codedError{advice.With(fmt.Errorf("%s: %w", op, err), "set cosmos.ca_file to a PEM file of the authority that signed the endpoint's certificate"), 2}
 	case errors.As(err, &resolved), errors.As(err, &dialed) && dialed.Op == "dial", errors.Is(err, context.DeadlineExceeded):
-		return &advised{fmt.Errorf("%s: %w", op, err), "check cosmos.endpoint, the name service and the firewalls in between"}
+		return advice.With(fmt.Errorf("%s: %w", op, err), "check cosmos.endpoint, the name service and the firewalls in between")
 	}
 	return fmt.Errorf("%s: %w", op, err)
 }
-
-// advised is an error of which the remedy is known.
-type advised struct {
-	err    error
-	remedy string
-}
-
-func (e *advised) Error() string { return e.err.Error() + "; " + e.remedy }
-func (e *advised) Unwrap() error { return e.err }
-
-// Advice is what is wrong, and what to do about it.
-func (e *advised) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
 
 func isUntrusted(err error) bool {
 	var unknown x509.UnknownAuthorityError

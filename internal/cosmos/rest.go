@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock.
@@ -75,7 +76,7 @@ func newREST(o WriterOptions) (*rest, error) {
 		o.Connections = 8
 	}
 	if o.Wait == nil {
-		o.Wait = sleep
+		o.Wait = sleep.For
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -111,17 +112,6 @@ func rootsWith(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read cosmos.ca_file: %s holds no certificate in PEM form", file)
 	}
 	return roots, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // request is one thing to ask, the same in every attempt.

@@ -30,6 +30,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // SweepAppID is the txn whose version is the sweep horizon, in milliseconds since 1970 by the store's clock. Files that
@@ -97,7 +99,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	if o.Wait == nil {
-		o.Wait = wait
+		o.Wait = sleep.For
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -106,17 +108,6 @@ func (o Options) withDefaults() Options {
 		o.NewID = newID
 	}
 	return o
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 func newID() string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/cosmos-almanac/almanac/internal/advice"
 	"github.com/cosmos-almanac/almanac/internal/entra"
 )
 
@@ -26,7 +27,7 @@ func explain(at string, err error) error {
 	case errors.As(err, &noToken):
 		return fmt.Errorf("kafka.brokers %s: %w", at, noToken)
 	case errors.As(err, &unresolved) && unresolved.IsNotFound:
-		return &advised{fmt.Errorf("kafka.brokers: the name %s is not known: %w", unresolved.Name, err), nameRemedy(unresolved.Name)}
+		return advice.With(fmt.Errorf("kafka.brokers: the name %s is not known: %w", unresolved.Name, err), nameRemedy(unresolved.Name))
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return refused("kafka.brokers "+at+" refuse who connects", err, "check kafka.sasl.user, kafka.sasl.password or the token")
 	case strings.Contains(err.Error(), "unexpected data in oauth response"): // why not, which the client does not hand on (sasl/oauth)
@@ -44,25 +45,13 @@ func explain(at string, err error) error {
 	case strings.Contains(err.Error(), "remote error: tls:"): // an alert; its type is not exported (crypto/tls)
 		return refused("kafka.brokers "+at+" refuse this client's certificate", err, "check kafka.tls.cert_file and kafka.tls.key_file")
 	}
-	return &advised{fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at)}
+	return advice.With(fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at))
 }
 
 // refused is that connections are refused as they are configured, with the remedy.
 func refused(what string, err error, remedy string) error {
-	return &ConfigError{&advised{fmt.Errorf("%s: %w", what, err), remedy}}
+	return &ConfigError{advice.With(fmt.Errorf("%s: %w", what, err), remedy)}
 }
-
-// advised is an error of which the remedy is known.
-type advised struct {
-	err    error
-	remedy string
-}
-
-func (e *advised) Error() string { return e.err.Error() + "; " + e.remedy }
-func (e *advised) Unwrap() error { return e.err }
-
-// Advice is what is wrong, in one line, and what to do about it.
-func (e *advised) Advice() (what, remedy string) { return e.err.Error(), e.remedy }
 
 // isNamespace says whether a broker's address is an Event Hubs namespace's, of any cloud.
 func isNamespace(address string) bool { return strings.Contains(address, ".servicebus.") }
