@@ -1,7 +1,6 @@
 package real_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -43,13 +42,15 @@ func TestAnalysts(t *testing.T) {
 		})
 	}
 	t.Run("strays", m.strays)
+	t.Run("refusals", m.refusals)
+	t.Run("leftovers", m.leftovers)
 	t.Run("glob", m.glob)
 	t.Run("Azure", m.azure)
 }
 
 func momentsFor(reader string) []int {
 	if reader == pySpark { // which takes ten seconds for each
-		return []int{beforeAll, secondHour}
+		return []int{beforeAll, secondHour, afterAll}
 	}
 	return []int{beforeAll, firstHour, beforeFailover, secondHour, afterAll}
 }
@@ -127,12 +128,13 @@ func (m *market) environment(root string, c harness.Container, moment time.Time)
 func (m *market) askThen(a *analyst, c harness.Container, moment int) {
 	a.t.Helper()
 	what := fmt.Sprintf("%s at moment %d", c.Name(), moment)
-	var cuts, content []row
-	if p := m.pointAt(c, moment); p != nil {
-		cuts, content = cutsOf(p), m.rows(c, p)
+	p := m.pointAt(c, moment)
+	if p == nil {
+		a.refuses(what, noPoint)
+		return
 	}
-	a.same("cuts of "+what, a.answer(restorePoint, "cuts", "min", "max", "generation", "lsn"), cuts)
-	a.same("content of "+what, m.digested(a.answer(contentThen, "then", "partition_key", "id", "ts", "document")), content)
+	a.same("cuts of "+what, a.answer(restorePoint, "cuts", "min", "max", "generation", "lsn"), cutsOf(p))
+	a.same("content of "+what, m.digested(a.answer(contentThen, "then", "partition_key", "id", "ts", "document")), m.rows(c, p))
 }
 
 func cutsOf(p *oracle.Point) []row {
@@ -162,23 +164,16 @@ func (m *market) askAlways(a *analyst, c harness.Container) {
 	}
 }
 
-// pointAt is the restorer's point at a moment, nil before the first. After the newest it is that one.
+// pointAt is the restorer's point at a moment, nil before the first and after the newest.
 func (m *market) pointAt(c harness.Container, moment int) *oracle.Point {
 	m.t.Helper()
-	switch moment {
-	case beforeAll:
-		r, err := m.stack.Run(m.ctx, "restorer", "plan", "--container", c.Name(), "--before", m.moments[beforeAll].Format(time.RFC3339Nano))
+	if moment == beforeAll || moment == afterAll {
+		r, err := m.stack.Run(m.ctx, "restorer", "plan", "--container", c.Name(), "--before", m.moments[moment].Format(time.RFC3339Nano))
 		m.must(err)
 		if r.Exit != 2 {
-			m.t.Fatalf("plan before the first point: got exit code %d want 2: %s", r.Exit, r.Stderr)
+			m.t.Fatalf("plan before the first point, or after the newest: got exit code %d want 2: %s", r.Exit, r.Stderr)
 		}
 		return nil
-	case afterAll:
-		list, err := m.stack.Points(m.ctx, c.Name(), 1)
-		m.must(err)
-		var newest struct{ Name string }
-		m.must(json.Unmarshal(list.Points[0], &newest))
-		return m.point(c, "--at", newest.Name)
 	}
 	return m.point(c, "--before", m.moments[moment].Format(time.RFC3339Nano))
 }

@@ -94,7 +94,7 @@ func analysts(t *testing.T) []*analyst {
 func (a *analyst) follow(t *testing.T, environment map[string]string) {
 	t.Helper()
 	a.t, a.environment, a.fresh = t, environment, true
-	if a.reader == polars || a.reader == pandas {
+	if a.reader != duckDB {
 		a.run(a.page.block(t, inPython, ""))
 	}
 	a.do(setUp)
@@ -111,10 +111,19 @@ func (a *analyst) do(title string) {
 
 func (a *analyst) run(b block) {
 	a.t.Helper()
-	must(a.t, a.worker).mustAsk(a.t, request{
+	if err := a.try(b); err != nil {
+		a.t.Fatalf("%s, block %q: %v", a.reader, b.title, err)
+	}
+}
+
+// try is run for what may be refused.
+func (a *analyst) try(b block) error {
+	a.t.Helper()
+	_, err := must(a.t, a.worker).ask(request{
 		"do": "block", "reader": a.reader, "language": b.language, "code": b.code, "environment": a.environment, "fresh": a.fresh,
 	}, nil)
 	a.fresh = false
+	return err
 }
 
 // answer runs a block and reads what it found: the SQL's rows, or a variable.
