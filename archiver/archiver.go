@@ -167,7 +167,7 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		t, err := a.openTopic(ctx, i, one.Name, partitions)
+		t, err := a.openTopic(ctx, i, one.Name)
 		if err != nil {
 			return err
 		}

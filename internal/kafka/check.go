@@ -130,7 +130,7 @@ func (c *checker) use(ctx context.Context, use Use) []check.Finding {
 	subject := "topic " + use.Topic
 	detail, err := timed(ctx, func(ctx context.Context) (kadm.TopicDetail, error) { return describe(ctx, c.client, use.Topic) })
 	switch {
-	case errors.Is(err, errNoTopic):
+	case errors.Is(err, ErrNoTopic):
 		return []check.Finding{c.missing(ctx, subject, use)}
 	case err != nil:
 		return []check.Finding{check.Failed(subject, err).Fix("grant this user Describe on the topic; look at the brokers' health")}
