@@ -12,6 +12,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -72,11 +73,11 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string) (*topi
 	err := a.try(ctx, "open topic", func(ctx context.Context) error {
 		identity, err := topicid.Identify(ctx, a.archive, name)
 		if err != nil {
-			return err
+			return service.Refused(err)
 		}
 		t.uuid, t.uuidText = identity.UUID, []byte(identity.UUID.String())
 		t.snapshot, err = delta.Load(ctx, t.store, a.deltaOptions())
-		return err
+		return service.Refused(err)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open topic %s: %w", name, err)

@@ -118,7 +118,7 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 		env.Log.Error("stopped", "error", err.Error(), "exit", ExitCode(err))
 		return ExitCode(err)
 	}
-	return report(program, streams, err)
+	return report(program, streams, Refused(err))
 }
 
 // report prints the error of a command line as one line.

@@ -176,8 +176,15 @@ func TestWithoutCredential(t *testing.T) {
 		if _, _, stderr := w.run(program, "check", "--service-log-level", "debug"); strings.Count(stderr, "EnvironmentCredential: missing") != 1 {
 			t.Errorf("%s: got\n%swant the details, once", program, stderr)
 		}
-		if exit, _, stderr := w.run(program, "status"); exit != 1 || !strings.Contains(stderr, "sign in with `az login`") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s status: got exit %d\n%swant exit 1, and one line", program, exit, stderr)
+		if exit, _, stderr := w.run(program, "status"); exit != 2 || !strings.Contains(stderr, "sign in with `az login`") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s status: got exit %d\n%swant exit 2, and one line", program, exit, stderr)
+		}
+		verb := "run"
+		if program == "restorer" {
+			verb = "points"
+		}
+		if exit, _, stderr := w.run(program, verb); exit != 2 || !strings.Contains(stderr, "sign in with `az login`") {
+			t.Errorf("%s %s: got exit %d\n%swant exit 2, and what to do", program, verb, exit, stderr)
 		}
 	}
 }

@@ -1,0 +1,74 @@
+package verb_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// storage is a blob service that holds nothing, and refuses everybody while it is shut.
+type storage struct {
+	*httptest.Server
+
+	shut  atomic.Bool
+	asked atomic.Int64
+}
+
+// openStorage lets the world's archive lie in such a service.
+func (w *world) openStorage() *storage {
+	s := &storage{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		s.asked.Add(1)
+		status, code := http.StatusNotFound, "BlobNotFound"
+		if s.shut.Load() {
+			status, code = http.StatusForbidden, "AuthenticationFailed"
+		}
+		rw.Header().Set("X-Ms-Error-Code", code)
+		rw.WriteHeader(status)
+	}))
+	w.t.Cleanup(s.Close)
+	w.settings["archive.root"], w.settings["archive.account_key"] = s.URL+"/devstoreaccount1/almanac", "a2V5"
+	return s
+}
+
+// TestRefusedAtTheStart: a key that the storage does not take ends every program at once, as a mistake of the configuration.
+func TestRefusedAtTheStart(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	w.openStorage().shut.Store(true)
+	for program, verbs := range map[string][]string{
+		"producer": {"check", "run", "status"}, "archiver": {"check", "run", "status"}, "compactor": {"check", "run", "status", "snapshot", "clear"},
+		"restorer": {"check", "points", "status", "run --before 2026-11-20T10:15:00Z"},
+	} {
+		for _, verb := range verbs {
+			exit, stdout, stderr := w.run(program, strings.Fields(verb)...)
+			if all := stdout + stderr; exit != 2 || !strings.Contains(all, "AuthenticationFailed") || !strings.Contains(all, "the key, signature or token is not accepted") {
+				t.Errorf("%s %s: got exit %d\n%swant exit 2, and what to do", program, verb, exit, all)
+			}
+		}
+	}
+}
+
+// TestRefusedLater: a refusal that comes while a program runs is waited out.
+func TestRefusedLater(t *testing.T) {
+	w := newWorld(t)
+	storage := w.openStorage()
+	w.settings["compactor.snapshot_interval"] = "10ms"
+	stop := w.start("compactor")
+	more := func(what string) {
+		t.Helper()
+		before := storage.asked.Load()
+		w.eventually(what, func() string {
+			if storage.asked.Load() < before+5 {
+				return "there are few"
+			}
+			return ""
+		})
+	}
+	more("looks at an empty archive")
+	storage.shut.Store(true)
+	more("looks that are refused")
+	stop() // which demands exit code 0
+}
