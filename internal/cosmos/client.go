@@ -55,8 +55,8 @@ func New(o Options) (*Client, error) {
 		return nil, badConfig("cosmos.key is not set; give the account's key, {env: NAME} or {file: PATH}")
 	}
 	key, err := o.Key.Reveal()
-	if err != nil { // it names the setting
-		return nil, badConfig("%w; give the account's key, {env: NAME} or {file: PATH}", err)
+	if err != nil { // it names the setting, and what to do
+		return nil, badConfig("%w", err)
 	}
 	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {

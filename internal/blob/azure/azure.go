@@ -126,19 +126,19 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	case opts.ConnectionString.IsSet():
 		text, err := opts.ConnectionString.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.connection_string: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialConnectionString(at, text, &how)
 	case opts.AccountKey.IsSet():
 		key, err := opts.AccountKey.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.account_key: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialKey(at, key, &how)
 	case opts.SAS.IsSet():
 		sas, err := opts.SAS.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.sas: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialSAS(at, sas, &how)
 	}

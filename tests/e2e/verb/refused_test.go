@@ -3,6 +3,7 @@ package verb_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,6 +48,56 @@ func TestRefusedAtTheStart(t *testing.T) {
 			if all := stdout + stderr; exit != 2 || !strings.Contains(all, "AuthenticationFailed") || !strings.Contains(all, "the key, signature or token is not accepted") {
 				t.Errorf("%s %s: got exit %d\n%swant exit 2, and what to do", program, verb, exit, all)
 			}
+		}
+	}
+}
+
+// TestSecretsThatLeadNowhere: whichever secret of whichever program is not there, one line names the setting, the variable or
+// file, and what to do, in `check` and where the work is done.
+func TestSecretsThatLeadNowhere(t *testing.T) {
+	all := []string{"producer", "archiver", "compactor", "restorer"}
+	for _, test := range []struct {
+		setting, root string
+		programs      []string
+	}{
+		{"archive.account_key", "az://sky/almanac", all},
+		{"archive.connection_string", "az://sky/almanac", all},
+		{"archive.sas", "az://sky/almanac", all},
+		{"cosmos.key", "", []string{"producer", "restorer"}},
+		{"kafka.sasl.password", "", []string{"producer", "archiver"}},
+	} {
+		for reference, want := range map[string][]string{
+			"{env: NOT_SET}":             {"read " + test.setting + ": environment variable NOT_SET is not set", "set NOT_SET for this process, or give " + test.setting},
+			"{file: /absent}":            {"read " + test.setting + ": open /absent: no such file", "let this process read that file, or name another by " + test.setting},
+			"{file: " + os.DevNull + "}": {"read " + test.setting + ": " + os.DevNull + " is empty", "write the secret into it"},
+		} {
+			t.Run(test.setting+" "+reference, func(t *testing.T) {
+				w := newWorld(t)
+				w.createTopic(3, nil)
+				w.settings[test.setting] = reference
+				if test.root != "" {
+					w.settings["archive.root"] = test.root
+				}
+				if test.setting == "kafka.sasl.password" {
+					delete(w.settings, test.setting)
+					w.settings["kafka.sasl"] = "{mechanism: SCRAM-SHA-512, user: almanac, password: " + reference + "}"
+				}
+				for _, program := range test.programs {
+					verbs := []string{"check", "run"}
+					switch {
+					case program == "restorer" && test.root == "":
+						verbs = verbs[:1] // the archive is read before the key is asked for, and there is none
+					case program == "restorer":
+						verbs[1] = "run --before 2026-11-20T10:15:00Z"
+					}
+					for _, verb := range verbs {
+						exit, stdout, stderr := w.run(program, strings.Fields(verb)...)
+						if said := stdout + stderr; exit != 2 || !strings.Contains(said, want[0]) || !strings.Contains(said, want[1]) {
+							t.Errorf("%s %s: got exit %d\n%swant exit 2, and %q", program, verb, exit, said, want)
+						}
+					}
+				}
+			})
 		}
 	}
 }
