@@ -141,7 +141,7 @@ func withGrace(ctx context.Context, env *Env, run func() error) error {
 	}
 	grace := env.Config.Service.ShutdownGrace
 	if env.served.Load() {
-		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace.String())
+		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace)
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

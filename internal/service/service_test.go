@@ -243,6 +243,27 @@ func TestManyProgramsInOneProcess(t *testing.T) {
 	group.Wait()
 }
 
+// TestDurationsInLogs have a unit in either format.
+func TestDurationsInLogs(t *testing.T) {
+	for format, want := range map[string]string{"text": " grace=15ms", "json": `,"grace_seconds":0.015}`} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		log := newSyncBuffer()
+		done := make(chan int, 1)
+		environ := []string{"ALMANAC_CONFIG=" + configFile(t, "service: {shutdown_grace: 15ms, log_format: "+format+"}\n")}
+		go func() {
+			done <- service.Run(ctx, toy(), []string{"run", "--deaf"}, environ, service.Streams{Out: io.Discard, Err: log})
+		}()
+		first := <-log.lines
+		cancel(errors.New("enough"))
+		if <-done; !strings.Contains(first, "starting") {
+			t.Errorf("%s: got %s want that it starts", format, first)
+		}
+		if got := <-log.lines; !strings.Contains(got, "stopping") || !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %s want %s at its end", format, got, want)
+		}
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
