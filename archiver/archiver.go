@@ -218,7 +218,10 @@ func (a *Archiver) background(task func(ctx context.Context)) {
 // loop works until ctx is done, and then commits what it holds.
 func (a *Archiver) loop(ctx, work context.Context) error {
 	for ctx.Err() == nil {
-		if err := a.settle(work); err != nil {
+		if err := a.settle(ctx); err != nil {
+			if ctx.Err() != nil {
+				break // nothing is to be finished before a partition is read
+			}
 			return err
 		}
 		if err := a.take(work, a.poll(ctx)); err != nil {

@@ -76,13 +76,6 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 	return findings
 }
 
-// timed bounds one request.
-func timed[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
-	return ask(ctx)
-}
-
 // secrecy warns of secrets that everybody on the way can read.
 func (c *checker) secrecy() []check.Finding {
 	if m := c.cfg.SASL.Mechanism; !c.cfg.TLS.Enabled && (m == config.Plain || m == config.OAuthBearer) {

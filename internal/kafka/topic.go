@@ -74,11 +74,11 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 
 // describe reads a topic's metadata.
 func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicDetail, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
 	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
 	at := strings.Join(seeds, ",")
-	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
+	topics, err := timed(ctx, func(ctx context.Context) (kadm.TopicDetails, error) {
+		return kadm.NewClient(client).ListTopics(ctx, name)
+	})
 	detail, ok := topics[name]
 	refused := errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(detail.Err, kerr.TopicAuthorizationFailed)
 	switch {
