@@ -56,7 +56,7 @@ func TestRefusalsByKafka(t *testing.T) {
 			config := b.config(t, test.port, test.tls, test.sasl)
 			for _, program := range []string{"producer", "archiver"} {
 				for _, verb := range []string{"check", "run"} {
-					exit, said := b.try(ctx, t, program, verb, config)
+					exit, said := try(ctx, t, program, verb, config)
 					lines := 0
 					for line := range strings.Lines(said) {
 						if strings.Contains(line, test.want) {
@@ -167,8 +167,8 @@ func (b *broker) config(t *testing.T, port int, tls, sasl string) string {
 	return path
 }
 
-// try runs a program to its end, and tells what it said of Kafka.
-func (b *broker) try(ctx context.Context, t *testing.T, program, verb, config string) (exit int, said string) {
+// try runs a program to its end, and tells what it said.
+func try(ctx context.Context, t *testing.T, program, verb, config string) (exit int, said string) {
 	t.Helper()
 	command := exec.CommandContext(ctx, filepath.Join(must(t, components.programs), "almanac-"+program), verb, "--config", config)
 	out, err := command.CombinedOutput()
@@ -176,4 +176,26 @@ func (b *broker) try(ctx context.Context, t *testing.T, program, verb, config st
 		t.Fatal(err)
 	}
 	return command.ProcessState.ExitCode(), string(out)
+}
+
+// TestAzuriteOfAnotherMachine: an Azurite that is not known to be this machine's is asked by http, with a key, where a setting
+// says so.
+func TestAzuriteOfAnotherMachine(t *testing.T) {
+	onRequest(t)
+	ctx := within(t, time.Minute)
+	e := at(t, "")
+	root := strings.Replace(e.endpoint, "127.0.0.1", "0.0.0.0", 1) + "/" + newContainer(t)
+	path := filepath.Join(t.TempDir(), "almanac.yaml")
+	for allow, want := range map[bool]struct {
+		exit int
+		says string
+	}{false: {2, "set archive.allow_http"}, true: {0, "is not encrypted, and archive.allow_http lets it be"}} {
+		text := fmt.Sprintf("archive: {root: %q, account_key: %q, allow_http: %t}\ncontainers: [{database: shop, container: orders, deletes: none}]\n", root, e.key, allow)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if exit, said := try(ctx, t, "compactor", "check", path); exit != want.exit || !strings.Contains(said, want.says) {
+			t.Errorf("allowed %t: got exit code %d\n%swant %d, and %q", allow, exit, said, want.exit, want.says)
+		}
+	}
 }

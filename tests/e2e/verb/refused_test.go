@@ -123,3 +123,24 @@ func TestRefusedLater(t *testing.T) {
 	more("looks that are refused")
 	stop() // which demands exit code 0
 }
+
+// TestUnencryptedStorage: storage of another machine is asked by http where a setting says so, and then every check warns.
+func TestUnencryptedStorage(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	w.openStorage()
+	w.settings["archive.root"] = strings.Replace(w.settings["archive.root"], "127.0.0.1", "0.0.0.0", 1) // this machine, by an address that is not known to be
+	for program := range programs() {
+		exit, stdout, stderr := w.run(program, "check")
+		if said := stdout + stderr; exit != 2 || !strings.Contains(said, "is not encrypted: everybody on the way could read") || !strings.Contains(said, "set archive.allow_http") {
+			t.Errorf("%s: got exit %d\n%swant exit 2, and what to do", program, exit, said)
+		}
+	}
+	w.settings["archive.allow_http"] = "true"
+	for program := range programs() {
+		_, stdout, stderr := w.run(program, "check")
+		if strings.Count(stdout, "is not encrypted, and archive.allow_http lets it be") != 1 || !strings.Contains(stdout, "object not found") {
+			t.Errorf("%s: got\n%s%swant one warning, and what the storage said", program, stdout, stderr)
+		}
+	}
+}
