@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/archiver"
-	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
@@ -49,9 +48,9 @@ func (w *world) stopsAt(n int, stalled func(*archiver.Options, *harness.Stall)) 
 	config := *w.config
 	config.Archiver.Group = fmt.Sprintf("archivers-%d", n) // the one before could not leave its group
 	config.Service.ShutdownGrace = time.Second
-	var said syncBuffer
+	var said harness.Buffer
 	stall := harness.NewStall(n)
-	o := archiver.Options{Config: &config, Archive: blob.Store(w.store), Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil))}
+	o := archiver.Options{Config: &config, Archive: w.store, Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil))}
 	stalled(&o, stall)
 	r := w.runWith(o)
 	reached := false

@@ -1,11 +1,9 @@
 package producer_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -57,7 +55,7 @@ func (w *world) stopAt(n int, stalled func(*world, *producer.Options, *harness.S
 	w.t.Helper()
 	config := *w.config
 	config.Producer.Group = fmt.Sprintf("producers-%d", n) // the one before could not leave its group
-	said := &logBuffer{}
+	said := &harness.Buffer{}
 	stall := harness.NewStall(n)
 	o := producer.Options{Config: &config, Archive: w.root, Root: w.root, Log: slog.New(slog.NewTextHandler(said, nil))}
 	stalled(w, &o, stall)
@@ -82,22 +80,4 @@ func (w *world) stopAt(n int, stalled func(*world, *producer.Options, *harness.S
 			w.t.Errorf("operation %d: got %v after %v want none, within %v\n%s", n, err, took, stopMost, said.String())
 		}
 	}, reached
-}
-
-// logBuffer is a log.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
