@@ -287,5 +287,5 @@ func TestCheckOfAnotherArchive(t *testing.T) {
 	if exit, _, stderr := w.run("archiver", "run"); exit != 3 || !strings.Contains(stderr, "6ba7b810-9dad-41d1-80b4-00c04fd430c8") {
 		t.Errorf("got exit %d\n%swant what check foretold", exit, stderr)
 	}
-	w.finds("topic partition "+topic+"/0 is halted since", "once it is mended: almanac-archiver clear --topic "+topic+" --partition 0")
+	w.finds("archiver", "topic partition "+topic+"/0 is halted since", "once it is mended: almanac-archiver clear --topic "+topic+" --partition 0")
 }
