@@ -1,128 +1,201 @@
 package real_test
 
 import (
+	"context"
 	"fmt"
-	"slices"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cosmos-almanac/almanac/cosmosfake"
 	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
-// What the page's blocks say of a moment that cannot be given.
+// The ports of a broker by what they want of who connects.
 const (
-	noPoint = "no restore point within a day"
-	tainted = "its restore point is tainted by "
+	openPort = iota
+	tlsPort
+	saslPort
+	bothPort
+	controllerPort
+	allPorts
 )
 
-// refuses asks for a point that cannot be given, and for the content at it: neither is answered.
-func (a *analyst) refuses(what, word string) {
-	a.t.Helper()
-	if err := a.try(a.page.block(a.t, a.reader, restorePoint)); err == nil || !strings.Contains(err.Error(), word) {
-		a.t.Errorf("point of %s by %s: got %v want a refusal that says %q", what, a.reader, err, word)
-	}
-	if err := a.try(a.page.block(a.t, a.reader, contentThen)); err == nil {
-		a.t.Errorf("content of %s by %s: got an answer want an error", what, a.reader)
-	}
-}
-
-// turn gives an analyst who has asked already another moment.
-func (a *analyst) turn(moment time.Time) {
-	a.t.Helper()
-	text := moment.Format(time.RFC3339Nano)
-	language, code := "python", map[string]string{
-		polars: "moment = datetime.fromisoformat(%q)", pandas: "moment = pd.Timestamp(%q)", pySpark: "moment = %q",
-	}[a.reader]
-	if a.reader == duckDB {
-		language, code, text = "sql", "SET VARIABLE moment = TIMESTAMPTZ %s", "'"+text+"'"
-	}
-	a.run(block{language: language, code: fmt.Sprintf(code, text)})
-}
-
-// plan is what the restorer says of a moment of products, in the archive below root.
-func (m *market) plan(root string, moment time.Time) *harness.Result {
-	m.t.Helper()
-	r, err := m.stack.Run(m.ctx, "restorer", "plan", "--archive-root", root, "--container", products().Name(), "--to", "shop.nothing",
-		"--before", moment.Format(time.RFC3339Nano))
-	m.must(err)
-	return r
-}
-
-// refusals are archives of which a moment cannot be given, although its point was good before they were changed: restorer and
-// readers refuse it, and none answers from what an earlier moment left.
-func (m *market) refusals(t *testing.T) {
-	c, moment := products(), m.moments[secondHour]
-	p := m.pointAt(c, secondHour)
-	for _, test := range []struct{ name, change, planSays, word string }{
-		{"begun at now", fmt.Sprintf(rewritten, fromNow), `begun at "now"`, noPoint},
-		{"nothing later is archived", fmt.Sprintf(rewritten, behind), "after the newest restore point", noPoint},
-		{"gap", fmt.Sprintf(oddRow, "definition", `"gap"`, `""`, `'{"from":0,"to":0}'`), "were lost", tainted + "gap"},
-		{"quarantined", fmt.Sprintf(oddRow, "definition", `"quarantined"`, `""`, fmt.Sprintf(quarantine, "False")), "could not be decoded", tainted + "quarantined"},
-		{"a stranger's record", fmt.Sprintf(oddRow, "definition", `"quarantined"`, `""`, fmt.Sprintf(quarantine, "True")), "", ""},
-		{"unkeyed", fmt.Sprintf(oddRow, "mark", `"unkeyed"`, `container`, `"{}"`), "could not be keyed", tainted + "unkeyed"},
-		{
-			"time to live", fmt.Sprintf(oddRow, "definition", `"definition"`, `container`, `json.dumps(json.loads(row["document"]) | {"defaultTtl": 3600})`),
-			"time to live", tainted + "definition",
-		},
+// TestRefusalsByKafka: who connects to Apache Kafka otherwise than it wants learns in one line what is wrong, and which setting
+// mends it, from `check` and from `run`.
+func TestRefusalsByKafka(t *testing.T) {
+	onRequest(t)
+	ctx := within(t, 3*time.Minute)
+	b := newBroker(t)
+	b.start(t)
+	const right, encrypted = "{mechanism: PLAIN, user: almanac, password: right}", "{enabled: true, ca_file: AUTHORITY}"
+	for _, test := range []struct {
+		name      string
+		port      int
+		tls, sasl string
+		exit      int
+		want      string
+	}{
+		{"as it wants", bothPort, encrypted, right, 2, "does not exist"},
+		{"TLS where there is none", openPort, encrypted, "", 1, "set kafka.tls.enabled to false"},
+		{"TLS where there is SASL alone", saslPort, encrypted, right, 1, "set kafka.tls.enabled to false"},
+		{"no TLS", tlsPort, "", "", 2, "set kafka.tls.enabled to true"},
+		{"SASL without TLS", bothPort, "", right, 2, "set kafka.tls.enabled to true"},
+		{"TLS with an authority that is not known", tlsPort, "{enabled: true}", "", 2, "give it by kafka.tls.ca_file"},
+		{"no SASL", saslPort, "", "", 1, "set kafka.sasl.mechanism, kafka.sasl.user and kafka.sasl.password"},
+		{"TLS without SASL", bothPort, encrypted, "", 1, "set kafka.sasl.mechanism, kafka.sasl.user and kafka.sasl.password"},
+		{"SASL where there is none", openPort, "", right, 2, "remove kafka.sasl"},
+		{"other mechanism", saslPort, "", "{mechanism: SCRAM-SHA-512, user: almanac, password: right}", 2, "set kafka.sasl.mechanism to one"},
+		{"other password", saslPort, "", "{mechanism: PLAIN, user: almanac, password: wrong}", 2, "check kafka.sasl.user, kafka.sasl.password"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			root := m.copied(t)
-			all := analysts(t)
-			writer := all[slices.IndexFunc(all, func(a *analyst) bool { return a.reader == pandas })]
-			writer.follow(t, m.environment(root, c, moment))
-			writer.run(block{language: "python", code: test.change})
-			if r := m.plan(root, moment); test.word == "" && r.Exit != 0 || test.word != "" && (r.Exit != 2 || !strings.Contains(string(r.Stderr), test.planSays)) {
-				t.Errorf("plan: got exit code %d, %s want 2 and %q, or 0 where nothing is refused", r.Exit, r.Stderr, test.planSays)
-			}
-			for _, a := range all {
-				a.follow(t, m.environment(root, c, moment))
-				if test.word == "" {
-					a.same("cuts in spite of "+test.name, a.answer(restorePoint, "cuts", "min", "max", "generation", "lsn"), cutsOf(p))
-					continue
+			config := b.config(t, test.port, test.tls, test.sasl)
+			for _, program := range []string{"producer", "archiver"} {
+				for _, verb := range []string{"check", "run"} {
+					exit, said := try(ctx, t, program, verb, config)
+					lines := 0
+					for line := range strings.Lines(said) {
+						if strings.Contains(line, test.want) {
+							lines++
+						}
+					}
+					if exit != test.exit || lines != 1 {
+						t.Errorf("%s %s: got exit code %d\n%swant %d, and one line with %q", program, verb, exit, said, test.exit, test.want)
+					}
 				}
-				a.refuses(test.name, test.word)
 			}
 		})
 	}
 }
 
-// leftovers: a moment that cannot be given is not answered with what the same session found for another one.
-func (m *market) leftovers(t *testing.T) {
-	c := products()
-	for _, a := range analysts(t) {
-		a.follow(t, m.environment(m.stack.Archive, c, m.moments[secondHour]))
-		m.askThen(a, c, secondHour)
-		for _, moment := range []int{beforeAll, afterAll} {
-			a.turn(m.moments[moment])
-			a.refuses(fmt.Sprintf("moment %d after one that was given", moment), noPoint)
+// broker is one node that listens in four ways, and what else the programs need.
+type broker struct {
+	folder, authority string
+	ports             []string
+	account           *cosmosfake.Server
+}
+
+func newBroker(t *testing.T) *broker {
+	t.Helper()
+	b := &broker{folder: filepath.Join(components.folder, t.Name())}
+	folder := filepath.Join(b.folder, "kafka")
+	ok := func(err error) {
+		if err != nil {
+			t.Fatal(err)
 		}
+	}
+	ok(os.MkdirAll(folder, 0o755))
+	ok(os.Mkdir(filepath.Join(b.folder, "archive"), 0o755))
+	for range allPorts {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		ok(err)
+		defer listener.Close()
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		ok(err)
+		b.ports = append(b.ports, port)
+	}
+	authority, err := harness.NewAuthority(b.folder, "authority")
+	ok(err)
+	b.authority = authority.File
+	certificate, key, err := authority.Issue("broker")
+	ok(err)
+	var store []byte
+	for _, file := range []string{key, certificate} {
+		text, err := os.ReadFile(file)
+		ok(err)
+		store = append(store, text...)
+	}
+	ok(os.WriteFile(filepath.Join(b.folder, "store.pem"), store, 0o600))
+	listeners := fmt.Sprintf("PLAINTEXT://127.0.0.1:%s,SSL://127.0.0.1:%s,SASL_PLAINTEXT://127.0.0.1:%s,SASL_SSL://127.0.0.1:%s",
+		b.ports[openPort], b.ports[tlsPort], b.ports[saslPort], b.ports[bothPort])
+	const user = `org.apache.kafka.common.security.plain.PlainLoginModule required user_almanac="right";`
+	ok(os.WriteFile(filepath.Join(folder, "further.properties"), []byte(strings.Join([]string{
+		"listeners=" + listeners + ",CONTROLLER://127.0.0.1:" + b.ports[controllerPort],
+		"advertised.listeners=" + listeners, "inter.broker.listener.name=PLAINTEXT",
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+		"ssl.keystore.type=PEM", "ssl.keystore.location=" + filepath.Join(b.folder, "store.pem"), "sasl.enabled.mechanisms=PLAIN",
+		"listener.name.sasl_plaintext.plain.sasl.jaas.config=" + user, "listener.name.sasl_ssl.plain.sasl.jaas.config=" + user, "",
+	}, "\n")), 0o600))
+	ok(os.WriteFile(filepath.Join(folder, "ports"), []byte(b.ports[openPort]+" "+b.ports[controllerPort]+"\n"), 0o600))
+	b.account, err = cosmosfake.New(cosmosfake.Options{})
+	ok(err)
+	t.Cleanup(func() {
+		if err := b.account.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ok(os.WriteFile(filepath.Join(b.folder, "account.pem"), b.account.CAPEM(), 0o600))
+	account := &harness.Account{URL: b.account.URL(), Key: b.account.Key(), Client: b.account.Client()}
+	ok(account.CreateDatabase(t.Context(), "shop"))
+	ok(account.CreateContainer(t.Context(), "shop", []byte(`{"id":"orders","partitionKey":{"paths":["/pk"],"kind":"Hash","version":2}}`), 1))
+	return b
+}
+
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	folder := filepath.Join(b.folder, "kafka")
+	t.Cleanup(func() {
+		if err := script("kafka", "stop", folder); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := script("kafka", "start", folder); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// rewritten changes the control rows that are there.
-const rewritten = `
-import deltalake, pyarrow
-rows = topic.to_pandas(filters=[("container", "=", "_almanac")])
-%s
-rows = pyarrow.Table.from_pandas(rows, pyarrow.schema(topic.schema().to_arrow()), preserve_index=False)
-deltalake.write_deltalake(topic, rows, mode="overwrite", predicate="container = '_almanac'")
-`
+// config writes almanac.yaml for one port.
+func (b *broker) config(t *testing.T, port int, tls, sasl string) string {
+	t.Helper()
+	text := fmt.Sprintf("archive: {root: %s}\ncosmos: {endpoint: %q, key: %q, ca_file: %s}\n", filepath.Join(b.folder, "archive"),
+		b.account.URL(), b.account.Key(), filepath.Join(b.folder, "account.pem"))
+	text += "containers: [{database: shop, container: orders, deletes: none}]\nkafka:\n  brokers: [127.0.0.1:" + b.ports[port] + "]\n"
+	if tls != "" {
+		text += "  tls: " + strings.ReplaceAll(tls, "AUTHORITY", b.authority) + "\n"
+	}
+	if sasl != "" {
+		text += "  sasl: " + sasl + "\n"
+	}
+	path := filepath.Join(t.TempDir(), "almanac.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
-const (
-	fromNow = `rows["document"] = rows["document"].str.replace('"basis":"complete"', '"basis":"none"')`
-	behind  = `rows.loc[rows["ts"] > moment, "document"] = rows["document"].str.replace('"offsets":{', '"offsets":{"99":5,')` // nobody archives
-)
+// try runs a program to its end, and tells what it said.
+func try(ctx context.Context, t *testing.T, program, verb, config string) (exit int, said string) {
+	t.Helper()
+	command := exec.CommandContext(ctx, filepath.Join(must(t, components.programs), "almanac-"+program), verb, "--config", config)
+	out, err := command.CombinedOutput()
+	if command.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), string(out)
+}
 
-const quarantine = `json.dumps({"reason": "tried", "key": None, "value": None, "headers": [], "foreign": %s})`
-
-// oddRow is a control row that the programs did not write, made of one that they did.
-const oddRow = `
-import deltalake, pyarrow
-row = topic.to_pandas(filters=[("container", "=", "_almanac"), ("id", "=", container), ("ts", "<=", moment)]).sort_values("ts")
-row = row[row["op"] == %q].iloc[-1].to_dict()
-row |= {"op": %s, "id": %s, "document": %s, "offset": 0}
-row["partition_key"] = row["partition_key"].replace("mark", "unkeyed")
-rows = pyarrow.Table.from_pandas(pd.DataFrame([row]), pyarrow.schema(topic.schema().to_arrow()), preserve_index=False)
-deltalake.write_deltalake(topic, rows, mode="append")
-`
+// TestAzuriteOfAnotherMachine: an Azurite that is not known to be this machine's is asked by http, with a key, where a setting
+// says so.
+func TestAzuriteOfAnotherMachine(t *testing.T) {
+	onRequest(t)
+	ctx := within(t, time.Minute)
+	e := at(t, "")
+	root := strings.Replace(e.endpoint, "127.0.0.1", "0.0.0.0", 1) + "/" + newContainer(t)
+	path := filepath.Join(t.TempDir(), "almanac.yaml")
+	for allow, want := range map[bool]struct {
+		exit int
+		says string
+	}{false: {2, "set archive.allow_http"}, true: {0, "is not encrypted, and archive.allow_http lets it be"}} {
+		text := fmt.Sprintf("archive: {root: %q, account_key: %q, allow_http: %t}\ncontainers: [{database: shop, container: orders, deletes: none}]\n", root, e.key, allow)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if exit, said := try(ctx, t, "compactor", "check", path); exit != want.exit || !strings.Contains(said, want.says) {
+			t.Errorf("allowed %t: got exit code %d\n%swant %d, and %q", allow, exit, said, want.exit, want.says)
+		}
+	}
+}
