@@ -31,13 +31,14 @@ type adminFault struct {
 	NoLSN        bool     `json:"noLSN,omitempty"`
 	FloatTimes   bool     `json:"floatTimes,omitempty"`
 	Operation    string   `json:"operation,omitempty"`
+	Mixed        bool     `json:"mixed,omitempty"`
 	StaleRanges  bool     `json:"staleRanges,omitempty"`
 
 	Operations map[int]int `json:"operations,omitempty"`
 }
 
 const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest " +
-	"date empty noETag noLSN floatTimes operation staleRanges operations"
+	"date empty noETag noLSN floatTimes operation mixed staleRanges operations"
 
 // The words of enumerations, in the order of their values.
 func dropWords() []string    { return []string{"", "before", "after"} }
@@ -52,7 +53,7 @@ func (q *adminFault) rule() (FaultRule, error) {
 			Delay: time.Duration(q.Delay), Status: q.Status, Substatus: q.Substatus, Message: q.Message, RetryAfter: time.Duration(q.RetryAfter),
 			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind, Date: time.Duration(q.Date),
 			StaleRanges: q.StaleRanges, Operations: q.Operations,
-			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation},
+			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation, Mixed: q.Mixed},
 		},
 	}
 	for _, word := range []struct {
@@ -89,7 +90,7 @@ func (s *Server) faultList() any {
 			Delay: duration(f.Delay), Drop: dropWords()[f.Drop], Status: f.Status, Substatus: f.Substatus, Message: f.Message,
 			RetryAfter: duration(f.RetryAfter), Tear: f.Tear, Behind: f.Behind, ConfigBehind: f.ConfigBehind,
 			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest], Date: duration(f.Date),
-			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation,
+			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation, Mixed: f.Feed.Mixed,
 			StaleRanges: f.StaleRanges, Operations: f.Operations,
 		}})
 	}

@@ -70,6 +70,8 @@ type FeedForm struct {
 	FloatTimes bool
 	// Operation stands instead of each `operationType`; "" is the true ones.
 	Operation string
+	// Mixed writes the changes of a page by partition key, not by LSN: the service promises the order within a key only.
+	Mixed bool
 }
 
 // Newest says when a range's newest LSN is taken that it reports with a page of its feed.

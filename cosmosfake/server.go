@@ -65,6 +65,8 @@ type Options struct {
 	Retention time.Duration
 	// Deletion is the shape of deletions in that feed.
 	Deletion DeletionShape
+	// PreviousImages lets deletions in that feed carry the version that they ended, as `previous`.
+	PreviousImages bool
 	// Session is the form of the account's session tokens.
 	Session SessionForm
 	// Throughput in RU/s turns the limit on: what is beyond it is refused with 429. A container has what its own offer
