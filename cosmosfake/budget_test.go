@@ -71,11 +71,13 @@ func TestBulkIsRefusedOneByOne(t *testing.T) {
 func TestRefusalsCost(t *testing.T) {
 	batch := []string{"x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "True", pkH, `["a"]`}
 	for name, ask := range map[string]func(c rest) response{
-		"point read":   func(c rest) response { return c.do("GET", docs+"/none", "", pkH, `["a"]`) },
-		"deletion":     func(c rest) response { return c.do("DELETE", docs+"/none", "", pkH, `["a"]`) },
-		"conflict":     func(c rest) response { return c.do("POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`) },
-		"precondition": func(c rest) response { return c.do("PUT", docs+"/1", `{"id":"1","pk":"a"}`, pkH, `["a"]`, "If-Match", "other") },
-		"batch":        func(c rest) response { return c.do("POST", docs, `[{"operationType":"Delete","id":"none"}]`, batch...) },
+		"point read": func(c rest) response { return c.do("GET", docs+"/none", "", pkH, `["a"]`) },
+		"deletion":   func(c rest) response { return c.do("DELETE", docs+"/none", "", pkH, `["a"]`) },
+		"conflict":   func(c rest) response { return c.do("POST", docs, `{"id":"1","pk":"a"}`, pkH, `["a"]`) },
+		"precondition": func(c rest) response {
+			return c.do("PUT", docs+"/1", `{"id":"1","pk":"a"}`, pkH, `["a"]`, "If-Match", "other")
+		},
+		"batch": func(c rest) response { return c.do("POST", docs, `[{"operationType":"Delete","id":"none"}]`, batch...) },
 	} {
 		clock := newClock()
 		c := rest{t, startServer(t, cosmosfake.Options{Clock: clock.now, Throughput: 20})}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/cosmosfake"
 )
@@ -172,5 +173,45 @@ func TestContinuationOfBeforeMerge(t *testing.T) {
 	token := fmt.Sprintf("%s:1#%d#1=%d", names[0], 99, 99)
 	if got := c.do("GET", docs, "", rangH, merged.ID, "x-ms-session-token", token); got.status != 200 {
 		t.Errorf("session of before: got %d, want 200", got.status)
+	}
+}
+
+// TestMergeOrdersByLSN: what was written later may stand under a lower LSN after a merge, so `_ts` goes back along LSNs.
+// Within a key nothing changes its place.
+func TestMergeOrdersByLSN(t *testing.T) {
+	clock := newClock()
+	s := startServer(t, cosmosfake.Options{Clock: clock.now})
+	c := rest{t, s}
+	c.makeOrders(2)
+	keys := make(map[string]string) // one of each range
+	for i := 0; len(keys) < 2; i++ {
+		pk := fmt.Sprintf("k%d", i)
+		keys[c.do("GET", docs+"/none", "", pkH, `["`+pk+`"]`).header.Get(rangH)] = pk
+	}
+	put := func(id, rangeID string) {
+		c.upsert(`["`+keys[rangeID]+`"]`, fmt.Sprintf(`{"id":%q,"pk":%q}`, id, keys[rangeID]))
+		clock.move(time.Second)
+	}
+	for i := range 4 {
+		put(fmt.Sprintf("early %d", i), "0") // LSNs 2 to 5
+	}
+	for i := range 2 {
+		put(fmt.Sprintf("late %d", i), "1") // 2 and 3
+	}
+	merged, err := s.Merge("shop", "orders", "0", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	back := false
+	last := int64(0)
+	for _, d := range c.feed(merged.ID, "").page(t).Documents {
+		v := systemOf(t, d)
+		got = append(got, fmt.Sprintf("%s@%d", v.ID, v.LSN))
+		back = back || v.TS < last
+		last = v.TS
+	}
+	if list := strings.Join(got, ", "); list != "early 0@1, late 0@2, early 1@3, late 1@4, early 2@5, early 3@6" || !back {
+		t.Errorf("got %s, _ts going back %t", list, back)
 	}
 }

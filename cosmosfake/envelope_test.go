@@ -91,7 +91,9 @@ func TestMixedPage(t *testing.T) {
 		pk := string(rune('a' + i%3))
 		c.upsert(`["`+pk+`"]`, fmt.Sprintf(`{"id":"%d","pk":%q}`, i, pk))
 	}
-	s.SetHook(func(*http.Request) *cosmosfake.Fault { return &cosmosfake.Fault{Feed: cosmosfake.FeedForm{Mixed: true}} })
+	s.SetHook(func(*http.Request) *cosmosfake.Fault {
+		return &cosmosfake.Fault{Feed: cosmosfake.FeedForm{Mixed: true}}
+	})
 	const all = "2 5 1 4 0 3"
 	newest := c.feed("0", "")
 	var got []string

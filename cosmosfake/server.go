@@ -97,6 +97,7 @@ type Server struct {
 	client   *http.Client
 	done     chan struct{}
 	gate     gate
+	purges   sync.WaitGroup
 
 	clock  clock
 	ledger *ledger
@@ -204,7 +205,7 @@ func (s *Server) serve() {
 		listening.Wait()
 	}()
 	if s.options.PurgeEvery > 0 {
-		go s.purgeAll(s.options.PurgeEvery)
+		s.purges.Go(func() { s.purgeAll(s.options.PurgeEvery) })
 	}
 }
 
@@ -256,6 +257,7 @@ func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
 	s.gate.close()
+	s.purges.Wait()
 	s.client.CloseIdleConnections()
 	s.ledger.close()
 	if err := s.journal.close(); err != nil {

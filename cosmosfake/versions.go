@@ -268,7 +268,7 @@ func (how FeedForm) appendTime(dst []byte, seconds int64) []byte {
 	return dst
 }
 
-// checkPolicy refuses what an account with continuous backup refuses in the definition of a new container.
+// checkPolicy refuses what an account with continuous backup refuses in the definition of a container.
 func (s *Server) checkPolicy(body []byte) *Error {
 	var defined struct {
 		Policy struct {
