@@ -34,11 +34,14 @@ type adminFault struct {
 	Mixed        bool     `json:"mixed,omitempty"`
 	StaleRanges  bool     `json:"staleRanges,omitempty"`
 
+	RevisedRanges bool `json:"revisedRanges,omitempty"`
+	RangesPage    int  `json:"rangesPage,omitempty"`
+
 	Operations map[int]int `json:"operations,omitempty"`
 }
 
 const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest " +
-	"date empty noETag noLSN floatTimes operation mixed staleRanges operations"
+	"date empty noETag noLSN floatTimes operation mixed staleRanges revisedRanges rangesPage operations"
 
 // The words of enumerations, in the order of their values.
 func dropWords() []string    { return []string{"", "before", "after"} }
@@ -52,7 +55,7 @@ func (q *adminFault) rule() (FaultRule, error) {
 		Fault: Fault{
 			Delay: time.Duration(q.Delay), Status: q.Status, Substatus: q.Substatus, Message: q.Message, RetryAfter: time.Duration(q.RetryAfter),
 			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind, Date: time.Duration(q.Date),
-			StaleRanges: q.StaleRanges, Operations: q.Operations,
+			StaleRanges: q.StaleRanges, RevisedRanges: q.RevisedRanges, RangesPage: q.RangesPage, Operations: q.Operations,
 			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation, Mixed: q.Mixed},
 		},
 	}
@@ -91,7 +94,7 @@ func (s *Server) faultList() any {
 			RetryAfter: duration(f.RetryAfter), Tear: f.Tear, Behind: f.Behind, ConfigBehind: f.ConfigBehind,
 			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest], Date: duration(f.Date),
 			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation, Mixed: f.Feed.Mixed,
-			StaleRanges: f.StaleRanges, Operations: f.Operations,
+			StaleRanges: f.StaleRanges, RevisedRanges: f.RevisedRanges, RangesPage: f.RangesPage, Operations: f.Operations,
 		}})
 	}
 	return map[string]any{"faults": list}
