@@ -149,6 +149,33 @@ func TestContinuationOfParent(t *testing.T) {
 	}
 }
 
+// TestPlaceAmongRows: a place in a query that computes all rows is good for its own ranges, or its key. Taken for a place
+// among the rows of a part it would hide some.
+func TestPlaceAmongRows(t *testing.T) {
+	_, c := keyed(t, 20, cosmosfake.Options{})
+	for i := range 4 {
+		c.upsert(`["k"]`, fmt.Sprintf(`{"id":"k%d","pk":"k"}`, i))
+	}
+	page := func(more string, headers ...string) response {
+		headers = append(headers, "Content-Type", asQuery, "x-ms-max-item-count", "2", "x-ms-continuation", more)
+		return c.do("POST", docs, queryOf("SELECT VALUE c.id FROM c ORDER BY c.id"), headers...)
+	}
+	ofRange := page("", rangH, "0").header.Get("x-ms-continuation")
+	ofKey := page("", pkH, `["k"]`).header.Get("x-ms-continuation")
+	if got := page(ofRange, rangH, "0"); got.status != 200 {
+		t.Errorf("before the split: got %d %s", got.status, got.body)
+	}
+	names := c.splitTwice("0")
+	for _, name := range names {
+		if got := page(ofRange, rangH, name); got.status != 400 || !strings.Contains(string(got.body), "begin again") {
+			t.Errorf("range %s: got %d %s, want 400", name, got.status, got.body)
+		}
+	}
+	if got := page(ofKey, pkH, `["k"]`); got.status != 200 || string(slices.Concat([]byte(got.page(t).Documents[0]), []byte(got.page(t).Documents[1]))) != `"k2""k3"` {
+		t.Errorf("of a key: got %d %s, want the rest", got.status, got.body)
+	}
+}
+
 // TestContinuationOfBeforeMerge is not good any more: its LSNs are not the merged range's.
 func TestContinuationOfBeforeMerge(t *testing.T) {
 	s, c := keyed(t, 20, cosmosfake.Options{})

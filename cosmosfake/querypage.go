@@ -209,7 +209,20 @@ func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit p
 	return at, false, nil
 }
 
-// whole computes all rows and gives those of one page.
+// over names the ranges that a place among all rows counts for: of one partition key, whatever range has it.
+func (s *scope) over() string {
+	if s.exact {
+		return "key"
+	}
+	names := make([]string, len(s.partitions))
+	for i, p := range s.partitions {
+		names[i] = p.id
+	}
+	return strings.Join(names, ",")
+}
+
+// whole computes all rows and gives those of one page. A place among those of a range that was split says nothing about
+// the rows of its parts.
 func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
 	var (
 		found     results
@@ -217,10 +230,14 @@ func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (r
 		from      int
 	)
 	if continuation != "" {
-		text, ok := strings.CutPrefix(continuation, "offset#")
+		kind, rest, _ := strings.Cut(continuation, "#")
+		over, text, _ := strings.Cut(rest, "#")
 		n, err := strconv.Atoi(text)
-		if !ok || err != nil || n < 0 {
+		if kind != "offset" || err != nil || n < 0 {
 			return found, badRequest("The continuation %q is invalid.", continuation)
+		}
+		if over != s.over() {
+			return found, badRequest("The continuation %q is of other ranges: cosmosfake has this query begin again after a split or merge.", continuation)
 		}
 		from = n
 	}
@@ -244,7 +261,7 @@ func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (r
 	}
 	for i := min(from, len(rows)); i < len(rows); i++ {
 		if len(found.rows) >= limit.items || found.size >= limit.bytes {
-			found.continuation = "offset#" + strconv.Itoa(i)
+			found.continuation = "offset#" + s.over() + "#" + strconv.Itoa(i)
 			break
 		}
 		found.add(rows[i])
