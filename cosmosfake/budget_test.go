@@ -28,8 +28,10 @@ func TestBulkIsRefusedOneByOne(t *testing.T) {
 		for i := range 8 {
 			list = append(list, fmt.Sprintf(`{"operationType":"Create","partitionKey":["a"],"resourceBody":{"id":"%d","pk":"a"}}`, i))
 		}
-		bulk := []string{"x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "False", rangH, "0",
-			"x-ms-cosmos-batch-continue-on-error", test.goOn, "x-ms-cosmos-priority-level", test.priority}
+		bulk := []string{
+			"x-ms-cosmos-is-batch-request", "True", "x-ms-cosmos-batch-atomic", "False", rangH, "0",
+			"x-ms-cosmos-batch-continue-on-error", test.goOn, "x-ms-cosmos-priority-level", test.priority,
+		}
 		before := len(ledger.entries(t))
 		got := c.must(207, "POST", docs, "["+strings.Join(list, ",")+"]", bulk...) // 4.95 each
 		var results []struct {

@@ -75,6 +75,8 @@ type FeedForm struct {
 	FloatTimes bool
 	// Operation stands instead of each `operationType`; "" is the true ones.
 	Operation string
+	// Metadata adds a member `_metadata` behind `_lsn`.
+	Metadata bool
 	// Mixed writes the changes of a page by partition key, not by LSN: the service promises the order within a key only.
 	Mixed bool
 }

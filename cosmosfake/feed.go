@@ -246,6 +246,9 @@ func (a *answer) stream(c *container, pg page, f form, how FeedForm) {
 			buf = pg.versions[i].appendWrapped(buf, c, how)
 		case f == changes:
 			buf = pg.versions[i].appendSpliced(buf, c, pg.versions[i].lsn)
+			if how.Metadata {
+				buf = append(buf[:len(buf)-1], `,"_metadata":{}}`...)
+			}
 		default:
 			buf = pg.versions[i].appendSpliced(buf, c, 0)
 		}

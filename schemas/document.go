@@ -180,15 +180,24 @@ func isSystemProperty(name []byte) bool {
 }
 
 // AppendWithoutSystem appends document without its system properties and otherwise byte for byte; a `_lsn` in front of
-// `_ts` is the user's. The service splices them in before the last brace, each behind a comma, so every one goes with the comma before it; those
+// `_ts` is the user's, and a `_metadata` behind the service's `_lsn` is the service's, which its feed had once. The service splices them in before the last brace, each behind a comma, so every one goes with the comma before it; those
 // that stand before every other member go with all that follows them up to the first one kept.
 func AppendWithoutSystem(dst, document []byte) ([]byte, error) {
 	start := len(dst)
 	next := 0 // document[:next] is in dst, or was dropped
-	kept, stamped := false, false
+	kept, stamped, fed := false, false, false
 	closing, err := walkObject(document, func(m member) error {
-		system := isSystemProperty(m.name) && (stamped || string(m.name) != "_lsn")
-		stamped = stamped || string(m.name) == "_ts"
+		var system bool
+		switch string(m.name) {
+		case "_lsn":
+			system = stamped
+			fed = fed || stamped
+		case "_metadata":
+			system = fed
+		default:
+			system = isSystemProperty(m.name)
+			stamped = stamped || string(m.name) == "_ts"
+		}
 		switch {
 		case system && kept:
 			dst = append(dst, document[next:m.comma]...)

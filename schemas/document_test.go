@@ -107,6 +107,8 @@ func TestAppendWithoutSystem(t *testing.T) {
 		{"middle", `{"id":"1", "_ts":4 , "b":2}`, `{"id":"1" , "b":2}`},
 		{"brace in string", `{"id":"}{\"","_ts":4}`, `{"id":"}{\""}`},
 		{"the user's _lsn", `{"id":"1","_lsn":5,"_metadata":{},"_ts":1,"_lsn":8}`, `{"id":"1","_lsn":5,"_metadata":{}}`},
+		{"the service's _metadata", `{"id":"1","_lsn":5,"_metadata":{"a":1},"_ts":1,"_lsn":8,"_metadata":{}}`, `{"id":"1","_lsn":5,"_metadata":{"a":1}}`},
+		{"the user's _metadata", `{"_metadata":{},"id":"1"` + spliced + `}`, `{"_metadata":{},"id":"1"}`},
 		{"the user's _lsn of a read", `{"_lsn":"x","id":"1"` + strings.TrimSuffix(spliced, `,"_lsn":42`) + `}`, `{"_lsn":"x","id":"1"}`},
 		{"duplicates kept", `{"id":"1","a":1,"a":2` + spliced + `}`, `{"id":"1","a":1,"a":2}`},
 	}
