@@ -31,13 +31,18 @@ type adminFault struct {
 	NoLSN        bool     `json:"noLSN,omitempty"`
 	FloatTimes   bool     `json:"floatTimes,omitempty"`
 	Operation    string   `json:"operation,omitempty"`
+	Mixed        bool     `json:"mixed,omitempty"`
+	Metadata     bool     `json:"metadata,omitempty"`
 	StaleRanges  bool     `json:"staleRanges,omitempty"`
+
+	RevisedRanges bool `json:"revisedRanges,omitempty"`
+	RangesPage    int  `json:"rangesPage,omitempty"`
 
 	Operations map[int]int `json:"operations,omitempty"`
 }
 
 const adminFaultKnows = "method path count probability seed delay drop status substatus message retryAfter tear behind configBehind session newest " +
-	"date empty noETag noLSN floatTimes operation staleRanges operations"
+	"date empty noETag noLSN floatTimes operation mixed metadata staleRanges revisedRanges rangesPage operations"
 
 // The words of enumerations, in the order of their values.
 func dropWords() []string    { return []string{"", "before", "after"} }
@@ -51,8 +56,8 @@ func (q *adminFault) rule() (FaultRule, error) {
 		Fault: Fault{
 			Delay: time.Duration(q.Delay), Status: q.Status, Substatus: q.Substatus, Message: q.Message, RetryAfter: time.Duration(q.RetryAfter),
 			Tear: q.Tear, Behind: q.Behind, ConfigBehind: q.ConfigBehind, Date: time.Duration(q.Date),
-			StaleRanges: q.StaleRanges, Operations: q.Operations,
-			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation},
+			StaleRanges: q.StaleRanges, RevisedRanges: q.RevisedRanges, RangesPage: q.RangesPage, Operations: q.Operations,
+			Feed: FeedForm{Empty: q.Empty, NoETag: q.NoETag, NoLSN: q.NoLSN, FloatTimes: q.FloatTimes, Operation: q.Operation, Mixed: q.Mixed, Metadata: q.Metadata},
 		},
 	}
 	for _, word := range []struct {
@@ -89,8 +94,8 @@ func (s *Server) faultList() any {
 			Delay: duration(f.Delay), Drop: dropWords()[f.Drop], Status: f.Status, Substatus: f.Substatus, Message: f.Message,
 			RetryAfter: duration(f.RetryAfter), Tear: f.Tear, Behind: f.Behind, ConfigBehind: f.ConfigBehind,
 			Session: sessionWords()[f.Session], Newest: newestWords()[f.Newest], Date: duration(f.Date),
-			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation,
-			StaleRanges: f.StaleRanges, Operations: f.Operations,
+			Empty: f.Feed.Empty, NoETag: f.Feed.NoETag, NoLSN: f.Feed.NoLSN, FloatTimes: f.Feed.FloatTimes, Operation: f.Feed.Operation, Mixed: f.Feed.Mixed, Metadata: f.Feed.Metadata,
+			StaleRanges: f.StaleRanges, RevisedRanges: f.RevisedRanges, RangesPage: f.RangesPage, Operations: f.Operations,
 		}})
 	}
 	return map[string]any{"faults": list}

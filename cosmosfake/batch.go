@@ -39,9 +39,11 @@ func (s *Server) serveBatch(a *answer, r *http.Request, c *container, fault Faul
 	for i := range ops {
 		res, e := t.do(&ops[i])
 		if e != nil {
+			charge = max(charge, refused)
+			t.spend(charge)
 			a.position(t.p.position())
 			t.abort()
-			a.charge(max(charge, 1))
+			a.charge(charge)
 			a.send(http.StatusMultiStatus, failedBatch(len(ops), i, e))
 			return nil
 		}
@@ -65,24 +67,25 @@ func failedBatch(n, failed int, e *Error) []byte {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		status, substatus := http.StatusFailedDependency, 0
+		why := &Error{Status: http.StatusFailedDependency}
 		if i == failed {
-			status, substatus = e.Status, e.Substatus
+			why = e
 		}
-		body = appendFailure(body, status, substatus)
+		body = appendFailure(body, why)
 	}
 	return append(body, ']')
 }
 
-func appendFailure(body []byte, status, substatus int) []byte {
+func appendFailure(body []byte, e *Error) []byte {
 	body = append(body, `{"statusCode":`...)
-	body = strconv.AppendInt(body, int64(status), 10)
-	if substatus != 0 {
+	body = strconv.AppendInt(body, int64(e.Status), 10)
+	if e.Substatus != 0 {
 		body = append(body, `,"subStatusCode":`...)
-		body = strconv.AppendInt(body, int64(substatus), 10)
+		body = strconv.AppendInt(body, int64(e.Substatus), 10)
 	}
-	if status == http.StatusTooManyRequests {
-		body = append(body, `,"retryAfterMilliseconds":1`...)
+	if e.Status == http.StatusTooManyRequests {
+		body = append(body, `,"retryAfterMilliseconds":`...)
+		body = strconv.AppendInt(body, max(1, e.RetryAfter.Milliseconds()), 10)
 	}
 	return append(body, `,"requestCharge":0}`...)
 }

@@ -35,7 +35,8 @@ func (s *Server) serveBulk(a *answer, r *http.Request, c *container, fault Fault
 	if e != nil {
 		return e
 	}
-	t, e := s.beginRange(c, id, priorityOf(r))
+	level := priorityOf(r)
+	t, e := s.beginRange(c, id, level)
 	if e != nil {
 		return e
 	}
@@ -48,22 +49,33 @@ func (s *Server) serveBulk(a *answer, r *http.Request, c *container, fault Fault
 		case fault.Operations[i] != 0:
 			one.e = refusedOperation(fault.Operations[i])
 		case one.e == nil:
-			one.result, one.e = t.do(&one.op)
+			t.try(one, level)
 		}
 		if one.e != nil {
 			status, failed = http.StatusMultiStatus, true
 		}
 		charge += one.charge
 	}
-	t.spend(max(charge, 1))
 	at, e := t.commit()
 	if e != nil {
 		return e
 	}
 	a.position(at)
-	a.charge(max(charge, 1))
+	a.charge(max(charge, refused))
 	a.send(status, appendOutcomes(c, list, r))
 	return nil
+}
+
+// try does an operation, unless those before it used up what the range has (the .NET SDK counts the operations of a
+// bulk request that are refused with 429, BatchAsyncBatcher).
+func (t *transaction) try(one *outcome, level priority) {
+	if one.e = t.p.meter.allows(t.c.rate(), level); one.e != nil {
+		return
+	}
+	if one.result, one.e = t.do(&one.op); one.e != nil {
+		one.charge = refused
+	}
+	t.spend(one.charge)
 }
 
 // refusedOperation is what a fault makes of one.
@@ -82,7 +94,7 @@ func appendOutcomes(c *container, list []outcome, r *http.Request) []byte {
 			body = append(body, ',')
 		}
 		if one.e != nil {
-			body = appendFailure(body, one.e.Status, one.e.Substatus)
+			body = appendFailure(body, one.e)
 		} else {
 			body = appendResult(body, c, one.op.verb, one.result, minimal)
 		}

@@ -38,6 +38,7 @@ type container struct {
 	scripts map[string]map[string]*script // by type and id
 	rids    uint64                        // of scripts
 	unique  []uniqueKey                   // never changes
+	dropped int64                         // when it was deleted, nanoseconds since 1970
 }
 
 func pathOf(database, container string) string { return "dbs/" + database + "/colls/" + container }
@@ -261,6 +262,9 @@ func (s *Server) replaceContainer(r *http.Request, databaseID, containerID strin
 	if e := checkUniqueKeys(c, body); e != nil {
 		return reply{}, e
 	}
+	if e := s.checkPolicy(body); e != nil {
+		return reply{}, e
+	}
 	var ttl timeToLive
 	if e := ttl.define(body); e != nil {
 		return reply{}, e
@@ -294,6 +298,7 @@ func (s *Server) dropContainer(d *database, c *container) *Error {
 // forgetContainer ends a container. The caller holds all locks.
 func (s *Server) forgetContainer(d *database, c *container) {
 	c.topology.close()
+	c.dropped = s.clock.last.Load()
 	s.drop(c)
 	delete(d.containers, c.id)
 	delete(s.offers, c.rid)

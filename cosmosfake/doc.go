@@ -29,8 +29,8 @@
 // Guarantees:
 //
 //   - A user's JSON is kept byte for byte, except blanks around it and top-level members named _rid, _self, _etag,
-//     _attachments, _ts and _lsn, which are the service's. They are spliced in before the last brace when a
-//     document is read, so that taking them out again is the exact inverse (INV-6).
+//     _attachments and _ts, which are the service's. They, and _lsn in the change feed, are spliced in before the last
+//     brace when a document is read, so that taking them out again is the exact inverse (INV-6).
 //   - With a data directory, what was acknowledged outlives the program, however that ends, with its LSNs and etags.
 //   - A ledger line is written before its write is visible to any reader and before it is acknowledged. A write whose
 //     line cannot be written is refused and not done, and a ledger that holds part of a write takes no other one.

@@ -125,9 +125,11 @@ func checkID(id string) *Error {
 	return nil
 }
 
+// isSystemProperty tells which members of a user's document give way to the service's. A `_lsn` does not: the change feed
+// shows it and the service's (github.com/microsoft/kafka-connect-cosmosdb/issues/46).
 func isSystemProperty(name string) bool {
 	switch name {
-	case "_rid", "_self", "_etag", "_attachments", "_ts", "_lsn":
+	case "_rid", "_self", "_etag", "_attachments", "_ts":
 		return true
 	}
 	return false

@@ -37,6 +37,11 @@ type Fault struct {
 	Session SessionForm
 	// StaleRanges lists the physical ranges as they were before the last split or merge.
 	StaleRanges bool
+	// RevisedRanges lists the ranges that the last split or merge made twice, first with another bound, as a list does that
+	// is read while they come to be.
+	RevisedRanges bool
+	// RangesPage is how many ranges are listed at most; the etag leads to the others. 0 is all of them.
+	RangesPage int
 	// Operations are the statuses with which single operations of a bulk request are refused, by their index.
 	Operations map[int]int
 	// Date is how far the clock of whoever answers is ahead; negative is behind.
@@ -70,6 +75,10 @@ type FeedForm struct {
 	FloatTimes bool
 	// Operation stands instead of each `operationType`; "" is the true ones.
 	Operation string
+	// Metadata adds a member `_metadata` behind `_lsn`.
+	Metadata bool
+	// Mixed writes the changes of a page by partition key, not by LSN: the service promises the order within a key only.
+	Mixed bool
 }
 
 // Newest says when a range's newest LSN is taken that it reports with a page of its feed.
@@ -122,6 +131,8 @@ func (f *Fault) check() error {
 		return fmt.Errorf("behind is %d and configBehind %d, want 0 or more", f.Behind, f.ConfigBehind)
 	case f.Session < SessionVector || f.Session > SessionUnnumbered:
 		return fmt.Errorf("session is %d, want SessionVector, SessionSimple or SessionUnnumbered", f.Session)
+	case f.RangesPage < 0:
+		return fmt.Errorf("rangesPage is %d, want 0 or more", f.RangesPage)
 	case f.Newest < NewestWith || f.Newest > NewestAfter:
 		return fmt.Errorf("newest is %d, want NewestWith, NewestBefore or NewestAfter", f.Newest)
 	}
@@ -137,7 +148,7 @@ func (f *Fault) check() error {
 func (f *Fault) idle() bool {
 	return f.Delay == 0 && f.Drop == DropNot && f.Status == 0 && f.Tear == 0 && f.Behind == 0 && f.ConfigBehind == 0 &&
 		f.Session == SessionVector && f.Newest == NewestWith && f.Date == 0 && f.Feed == FeedForm{} &&
-		!f.StaleRanges && len(f.Operations) == 0
+		!f.StaleRanges && !f.RevisedRanges && f.RangesPage == 0 && len(f.Operations) == 0
 }
 
 // refusal is the answer that the fault asks for; nil is none.

@@ -1,8 +1,10 @@
 package cosmosfake
 
 import (
+	"cmp"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,6 +96,9 @@ func (a *answer) feedPage(c *container, q scan, pg page, f form) {
 	if how.Empty {
 		pg.versions, pg.events, pg.bytes, pg.last = nil, nil, 0, min(q.after, pg.at.newest)
 	}
+	if how.Mixed {
+		pg.mix()
+	}
 	n := len(pg.versions) + len(pg.events)
 	a.position(pg.at)
 	if how.NoLSN {
@@ -120,6 +125,12 @@ func (a *answer) feedPage(c *container, q scan, pg page, f form) {
 	}
 	a.charge(1)
 	a.send(http.StatusNotModified, nil)
+}
+
+// mix puts what belongs to one partition key side by side, in its order: that is all the order that the service promises.
+func (pg *page) mix() {
+	slices.SortStableFunc(pg.versions, func(x, y *version) int { return cmp.Compare(y.pk(), x.pk()) })
+	slices.SortStableFunc(pg.events, func(x, y event) int { return cmp.Compare(y.v.pk(), x.v.pk()) })
 }
 
 // readStart reads where a change feed begins: after an etag, now, at a time, or at the beginning. An etag and a time
@@ -151,17 +162,21 @@ func trimQuotes(s string) string { return strings.Trim(s, `"`) }
 func lsnETag(lsn int64) string { return `"` + strconv.FormatInt(lsn, 10) + `"` }
 
 // readFeed answers with all documents, range by range unless one is named. A document that is written meanwhile may
-// be seen twice; none that lives throughout is missed. The continuation is `range#lsn`; a range that was split or
-// merged meanwhile is gone.
+// be seen twice; none that lives throughout is missed. The continuation is `range#lsn`; it is good for what that range
+// was split into too, where the request names one of the parts.
 func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q scan) *Error {
 	only := w.id != "" || w.narrow()
-	if text := r.Header.Get("x-ms-continuation"); text != "" {
-		name, lsn, ok := strings.Cut(text, "#")
+	text := r.Header.Get("x-ms-continuation")
+	from, lsn, ok := strings.Cut(text, "#")
+	if text != "" {
 		n, err := strconv.ParseInt(lsn, 10, 64)
-		if !ok || err != nil || w.id != "" && name != w.id {
+		if !ok || err != nil {
 			return badRequest("The continuation %q is invalid.", text)
 		}
-		w.id, q.after = name, n
+		q.after = n
+		if !only {
+			w.id = from
+		}
 	}
 	if w.id == "" && !w.narrow() {
 		w.id = c.partitions()[0].id
@@ -171,7 +186,11 @@ func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q 
 		return e
 	}
 	q.lives = c.lives(s.clock.now())
-	if q.session, e = sessionOf(r, p.id); e != nil {
+	q.session, e = sessionOf(r, p)
+	if text != "" && !p.descends(from) {
+		e = badRequest("The continuation %q is invalid: it is not of range %s, or of before a merge.", text, p.id)
+	}
+	if e != nil {
 		p.mu.Unlock()
 		return e
 	}
@@ -181,7 +200,7 @@ func (s *Server) readFeed(a *answer, r *http.Request, c *container, w window, q 
 	if pg.gone {
 		return c.gone(p.id)
 	}
-	if q.session > pg.at.newest {
+	if !q.session.in(pg.at) {
 		return sessionNotAvailable(r, pg.at)
 	}
 	a.position(pg.at)
@@ -215,17 +234,21 @@ func (a *answer) stream(c *container, pg page, f form, how FeedForm) {
 	buf = append(buf, c.rid...)
 	buf = append(buf, `","Documents":[`...)
 	n := len(pg.versions) + len(pg.events)
+	as := envelope{a.s.options.Deletion, a.s.options.PreviousImages, how}
 	for i := range n {
 		if i > 0 {
 			buf = append(buf, ',')
 		}
 		switch {
 		case pg.events != nil:
-			buf = pg.events[i].append(buf, c, a.s.options.Deletion, how)
+			buf = pg.events[i].append(buf, c, as)
 		case f == wrapped:
 			buf = pg.versions[i].appendWrapped(buf, c, how)
 		case f == changes:
 			buf = pg.versions[i].appendSpliced(buf, c, pg.versions[i].lsn)
+			if how.Metadata {
+				buf = append(buf[:len(buf)-1], `,"_metadata":{}}`...)
+			}
 		default:
 			buf = pg.versions[i].appendSpliced(buf, c, 0)
 		}

@@ -58,6 +58,8 @@ type containerRecord struct {
 	Cut      int    `json:"cut,omitempty"`      // of a creation: into so many ranges
 	Dropped  bool   `json:"dropped,omitempty"`  // of a snapshot: it can be restored
 	Restored bool   `json:"restored,omitempty"` // from what was dropped
+
+	DroppedAt int64 `json:"droppedAt,omitempty"` // nanoseconds since 1970
 }
 
 type offerRecord struct {
@@ -256,6 +258,7 @@ func (s *Server) image(turn func() (int64, error)) (write func(*json.Encoder) er
 func (c *container) image() []imagePart {
 	r := c.record()
 	r.Layout, r.Next, r.Dropped = c.topology.now.Load().number, c.topology.next, c.topology.deleted.Load()
+	r.DroppedAt = c.dropped
 	parts := []imagePart{{record: record{Container: r}}}
 	for kind, all := range c.scripts {
 		for _, one := range sorted(all) {

@@ -181,7 +181,7 @@ func (s *Server) readItem(a *answer, r *http.Request, c *container, id string, f
 	}
 	now := s.clock.now()
 	q := scan{lives: c.lives(now), fault: fault}
-	if q.session, e = sessionOf(r, p.id); e == nil {
+	if q.session, e = sessionOf(r, p); e == nil {
 		e = c.admit(p, now, priorityOf(r))
 	}
 	if e != nil {
@@ -197,7 +197,7 @@ func (s *Server) readItem(a *answer, r *http.Request, c *container, id string, f
 	p.mu.Unlock()
 	a.position(at)
 	switch {
-	case q.session > at.newest:
+	case !q.session.in(at):
 		return sessionNotAvailable(r, at)
 	case v == nil:
 		return notFound()
@@ -257,6 +257,7 @@ func (s *Server) runOne(a *answer, r *http.Request, c *container, epk []byte, op
 	}
 	res, e := t.do(op)
 	if e != nil {
+		t.spend(refused)
 		a.position(t.p.position())
 		t.abort()
 		return e

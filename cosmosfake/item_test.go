@@ -202,8 +202,19 @@ func TestSystemProperties(t *testing.T) {
 	if date, err := http.ParseTime(got.header.Get("Date")); err != nil || date.Unix() < doc.TS {
 		t.Errorf("got Date %v (%v), want at or after _ts %d", date, err, doc.TS)
 	}
-	if plain := strip(t, got.body); string(plain) != `{"id":"1","pk":"a"}` {
+	if plain := strip(t, got.body); string(plain) != `{"_lsn":99,"id":"1","pk":"a"}` {
 		t.Errorf("got %s", plain)
+	}
+	s.SetHook(func(*http.Request) *cosmosfake.Fault {
+		return &cosmosfake.Fault{Feed: cosmosfake.FeedForm{Metadata: true}}
+	})
+	if fed := c.feed("0", "").page(t).Documents[0]; !strings.HasSuffix(string(fed), `,"_lsn":2,"_metadata":{}}`) || string(strip(t, fed)) != `{"_lsn":99,"id":"1","pk":"a"}` {
+		t.Errorf("got %s", fed)
+	}
+	s.SetHook(nil)
+	// A user's _lsn stays, and the feed shows it before the service's.
+	if fed := c.feed("0", "").page(t).Documents[0]; !strings.HasPrefix(string(fed), `{"_lsn":99,"id"`) || !strings.HasSuffix(string(fed), `,"_lsn":2}`) {
+		t.Errorf("got %s", fed)
 	}
 	unchanged := c.do("GET", docs+"/1", "", pkH, `["a"]`, "If-None-Match", doc.ETag)
 	if unchanged.status != 304 || len(unchanged.body) != 0 {

@@ -31,7 +31,7 @@ func imageOf(t *testing.T, s *Server) string {
 	if c, e := s.container("db", "c"); e == nil { // events as clients see them
 		for _, p := range c.partitions() {
 			for _, one := range p.events.list {
-				out.Write(append(one.append(nil, c, DeletionObject, FeedForm{}), '\n'))
+				out.Write(append(one.append(nil, c, envelope{}), '\n'))
 			}
 		}
 	}

@@ -8,9 +8,9 @@ import (
 )
 
 // Merge makes one range of two or more that stand side by side, and returns its state. Its configuration number is
-// one higher than theirs, its LSNs begin at 1, and their documents get new ones, in the order in which they were
-// written; what was written together stays together. It has no history. The feed of all versions ends for the whole
-// account.
+// one higher than theirs, its LSNs begin at 1, and their documents get new ones, in the order of their old ones: so `_ts`
+// may go back along them, as in the service (github.com/Azure/azure-sdk-for-java/issues/30963). What was written together
+// stays together. It has no history. The feed of all versions ends for the whole account.
 func (s *Server) Merge(database, container string, ids ...string) (RangeState, error) {
 	c, e := s.container(database, container)
 	if e != nil {
@@ -90,7 +90,7 @@ func (c *container) join(old []*partition) *partition {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.v.ts, b.v.ts), cmp.Compare(a.from, b.from), cmp.Compare(a.v.lsn, b.v.lsn))
+		return cmp.Or(cmp.Compare(a.v.lsn, b.v.lsn), cmp.Compare(a.from, b.from))
 	})
 	for i, r := range rows {
 		if i == 0 || rows[i-1].from != r.from || rows[i-1].v.lsn != r.v.lsn {

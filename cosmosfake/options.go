@@ -49,8 +49,8 @@ func (o *Options) check() error {
 		return wrong("PurgeEvery", "is %s, want 0 or more", o.PurgeEvery)
 	case o.SplitBytes < 0:
 		return wrong("SplitBytes", "is %d, want 0 or more", o.SplitBytes)
-	case o.Deletion != DeletionObject && o.Deletion != DeletionArray:
-		return wrong("Deletion", "is %d, want DeletionObject or DeletionArray", o.Deletion)
+	case o.Deletion < DeletionObject || o.Deletion > DeletionDocumented:
+		return wrong("Deletion", "is %d, want DeletionObject, DeletionArray or DeletionDocumented", o.Deletion)
 	case o.Scan < ScanByLSN || o.Scan > ScanByRID:
 		return wrong("Scan", "is %d, want ScanByLSN or ScanByRID", o.Scan)
 	case o.Session < SessionVector || o.Session > SessionUnnumbered:

@@ -222,8 +222,8 @@ type scan struct {
 	keep  func(*version) bool // nil keeps all
 	lives func(*version) bool // nil lets all live
 	fault Fault
-	// session is the LSN that the client has seen: a replica that lags behind it is not asked.
-	session int64
+	// session is what the client has seen: a replica that lags behind it is not asked.
+	session seen
 }
 
 // keeps tells whether a version that a replica shows belongs to the page.
@@ -293,7 +293,7 @@ func (p *partition) get(q *scan, key []byte) (*version, position) {
 func (p *partition) observe(q *scan, collect func(asOf int64, out *page)) page {
 	shown := func(p *partition) int64 {
 		lsn := lagging(q.fault.Behind)(p)
-		if lsn < q.session && q.fault.Behind == 0 {
+		if lsn < q.session.lsn && q.fault.Behind == 0 {
 			return p.newest // another replica has it
 		}
 		return lsn

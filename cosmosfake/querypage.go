@@ -38,8 +38,42 @@ type cursor struct {
 	etag    uint64
 }
 
-func (c cursor) String() string {
-	return "query#" + c.rangeID + "#" + strconv.FormatInt(c.at, 10) + "#" + strconv.FormatUint(c.etag, 10)
+// cursors are the places of a stream of results: in the range that it has come to, and, if that came from others by
+// splits, in those. Ranges that come from the same ones and follow begin there.
+type cursors []cursor
+
+func (l cursors) String() string {
+	out := "query"
+	for _, c := range l {
+		out += "#" + c.rangeID + "#" + strconv.FormatInt(c.at, 10) + "#" + strconv.FormatUint(c.etag, 10)
+	}
+	return out
+}
+
+// of is the place in a range: its own, or that of the last range that it came from; the beginning without any.
+func (l cursors) of(p *partition) cursor {
+	found := cursor{rangeID: p.id}
+	rank := -1
+	for _, c := range l {
+		if c.rangeID == p.id {
+			return c
+		}
+		if i := slices.Index(p.parents, c.rangeID); i > rank && !p.merged {
+			found, rank = cursor{p.id, c.at, c.etag}, i
+		}
+	}
+	return found
+}
+
+// next are the places when the stream has come to one in a range, of which those that follow need some.
+func (l cursors) next(now cursor, follow []*partition) cursors {
+	list := cursors{now}
+	for _, c := range l {
+		if c.rangeID != now.rangeID && slices.ContainsFunc(follow, func(p *partition) bool { return p.descends(c.rangeID) }) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // behind is the place behind a version.
@@ -60,7 +94,7 @@ func (s *scope) passed(from cursor, v *version) bool {
 
 // read takes the versions of a range that a replica shows, in the order of the scan, from a place on.
 func (s *scope) read(p *partition, from cursor) (page, *Error) {
-	session, e := sessionOf(s.r, p.id)
+	session, e := sessionOf(s.r, p)
 	if e != nil {
 		return page{}, e
 	}
@@ -69,7 +103,7 @@ func (s *scope) read(p *partition, from cursor) (page, *Error) {
 		q.after = from.at - 1
 	}
 	pg := p.read(&q)
-	if !pg.gone && session > pg.at.newest {
+	if !pg.gone && !session.in(pg.at) {
 		return pg, sessionNotAvailable(s.r, pg.at)
 	}
 	if s.byRID {
@@ -86,90 +120,109 @@ func (s *scope) run(q *sql.Statement, limit pageLimit) (results, *Error) {
 	return s.whole(q, limit, s.r.Header.Get("x-ms-continuation"))
 }
 
-func parseCursor(text string) (cursor, *Error) {
+func parseCursors(text string) (cursors, *Error) {
 	parts := strings.Split(text, "#")
-	if len(parts) == 4 && parts[0] == "query" {
-		lsn, err1 := strconv.ParseInt(parts[2], 10, 64)
-		etag, err2 := strconv.ParseUint(parts[3], 10, 64)
-		if err1 == nil && err2 == nil {
-			return cursor{parts[1], lsn, etag}, nil
+	var list cursors
+	for i := 1; i+2 < len(parts); i += 3 {
+		at, err1 := strconv.ParseInt(parts[i+1], 10, 64)
+		etag, err2 := strconv.ParseUint(parts[i+2], 10, 64)
+		if err1 != nil || err2 != nil {
+			break
 		}
+		list = append(list, cursor{parts[i], at, etag})
 	}
-	return cursor{}, badRequest("The continuation %q is invalid.", text)
+	if parts[0] != "query" || len(list) == 0 || len(parts) != 1+3*len(list) {
+		return nil, badRequest("The continuation %q is invalid.", text)
+	}
+	return list, nil
 }
 
 // stream gives rows in the order of ranges and LSNs until the page is full. A full page has a continuation, whether or
-// not anything follows, as scans of the service do (TestCrossPartitionQuery wants the empty last page).
+// not anything follows, as scans of the service do (TestCrossPartitionQuery wants the empty last page). A continuation in
+// a range that was split goes on in its parts: clients give theirs to each of them.
 func (s *scope) stream(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
 	var (
-		found results
-		from  cursor
-		skip  = continuation != ""
-		e     *Error
+		found  results
+		places cursors
+		skip   = continuation != ""
+		e      *Error
 	)
 	if skip {
-		if from, e = parseCursor(continuation); e != nil {
+		if places, e = parseCursors(continuation); e != nil {
 			return found, e
 		}
 	}
-	for _, p := range s.partitions {
-		if skip && p.id != from.rangeID {
+	for i, p := range s.partitions {
+		if skip && !p.descends(places[0].rangeID) {
 			continue
 		}
-		if !skip {
-			from = cursor{rangeID: p.id}
-		}
 		skip = false
-		full, e := s.streamRange(q, p, from, limit, &found)
+		at, full, e := s.streamRange(q, p, places.of(p), limit, &found)
+		if full {
+			found.continuation = places.next(at, s.partitions[i+1:]).String()
+		}
 		if full || found.gone || e != nil {
 			return found, e
 		}
 	}
 	if skip {
-		return found, rangeGone(from.rangeID)
+		return found, rangeGone(places[0].rangeID)
 	}
-	found.continuation = ""
 	return found, nil
 }
 
-// streamRange collects the rows of one range and tells whether the page is full.
-func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit pageLimit, found *results) (bool, *Error) {
+// streamRange collects the rows of one range from a place on. It tells where it came to, and whether the page is full.
+func (s *scope) streamRange(q *sql.Statement, p *partition, from cursor, limit pageLimit, found *results) (cursor, bool, *Error) {
 	pg, e := s.read(p, from)
 	if e != nil || pg.gone {
 		found.gone = pg.gone
-		return false, e
+		return from, false, e
 	}
-	found.at, found.continuation = pg.at, from.String()
+	found.at = pg.at
+	at := from
 	for _, v := range pg.versions {
 		if s.passed(from, v) || !s.holds(v) {
 			continue
 		}
 		if found.size >= limit.bytes {
-			return true, nil
+			return at, true, nil
 		}
 		rows, err := q.Rows(v.spliced(s.c))
 		if err != nil {
-			return false, invalidQuery(err)
+			return at, false, invalidQuery(err)
 		}
 		found.read++
 		if len(rows) == 0 {
 			continue
 		}
 		if len(found.rows) > 0 && len(found.rows)+len(rows) > limit.items {
-			return true, nil // the rows of one document are not torn apart
+			return at, true, nil // the rows of one document are not torn apart
 		}
 		for _, row := range rows {
 			found.add(row)
 		}
-		found.continuation = s.behind(p, v).String()
+		at = s.behind(p, v)
 		if len(found.rows) >= limit.items {
-			return true, nil
+			return at, true, nil
 		}
 	}
-	return false, nil
+	return at, false, nil
 }
 
-// whole computes all rows and gives those of one page.
+// over names the ranges that a place among all rows counts for: of one partition key, whatever range has it.
+func (s *scope) over() string {
+	if s.exact {
+		return "key"
+	}
+	names := make([]string, len(s.partitions))
+	for i, p := range s.partitions {
+		names[i] = p.id
+	}
+	return strings.Join(names, ",")
+}
+
+// whole computes all rows and gives those of one page. A place among those of a range that was split says nothing about
+// the rows of its parts.
 func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (results, *Error) {
 	var (
 		found     results
@@ -177,10 +230,14 @@ func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (r
 		from      int
 	)
 	if continuation != "" {
-		text, ok := strings.CutPrefix(continuation, "offset#")
+		kind, rest, _ := strings.Cut(continuation, "#")
+		over, text, _ := strings.Cut(rest, "#")
 		n, err := strconv.Atoi(text)
-		if !ok || err != nil || n < 0 {
+		if kind != "offset" || err != nil || n < 0 {
 			return found, badRequest("The continuation %q is invalid.", continuation)
+		}
+		if over != s.over() {
+			return found, badRequest("The continuation %q is of other ranges: cosmosfake has this query begin again after a split or merge.", continuation)
 		}
 		from = n
 	}
@@ -204,7 +261,7 @@ func (s *scope) whole(q *sql.Statement, limit pageLimit, continuation string) (r
 	}
 	for i := min(from, len(rows)); i < len(rows); i++ {
 		if len(found.rows) >= limit.items || found.size >= limit.bytes {
-			found.continuation = "offset#" + strconv.Itoa(i)
+			found.continuation = "offset#" + s.over() + "#" + strconv.Itoa(i)
 			break
 		}
 		found.add(rows[i])

@@ -3,6 +3,7 @@ package cosmosfake
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -140,8 +141,8 @@ func (s *Server) failOverRegion(n int64) error {
 func (p *partition) loses(n int64) int64 { return min(n, p.newest-firstLSN) }
 
 // RestoreContainer brings back the last container of this name that was deleted, as a restore into the same account
-// does: with the same resource id and documents, and LSNs that begin again. Accounts that keep versions
-// (Options.Retention) can.
+// does: with the same resource id and documents, and LSNs that begin again; without stored procedures, triggers and
+// user-defined functions. Accounts that keep versions can, for as long (Options.Retention).
 func (s *Server) RestoreContainer(database, name string) error {
 	wrap := func(e *Error) error { return fmt.Errorf("restore %s.%s: %w", database, name, e) }
 	s.mu.Lock()
@@ -150,14 +151,14 @@ func (s *Server) RestoreContainer(database, name string) error {
 	if !ok {
 		return wrap(ownerNotFound())
 	}
+	now := s.clock.now()
 	old := s.dropped[pathOf(database, name)]
 	switch {
 	case d.containers[name] != nil:
 		return wrap(conflict())
-	case old == nil:
+	case old == nil || s.overdue(old, now.UnixNano()):
 		return wrap(notFound())
 	}
-	now := s.clock.now()
 	c := old.revive()
 	c.ts, c.etag = now.Unix(), s.resourceETag(now.Unix())
 	r := c.record()
@@ -174,7 +175,7 @@ func (s *Server) RestoreContainer(database, name string) error {
 func (old *container) revive() *container {
 	c := &container{
 		name: old.name, path: old.path, id: old.id, rid: old.rid, ridBytes: old.ridBytes, self: old.self, key: old.key, hashing: old.hashing,
-		body: old.body, scripts: old.scripts, rids: old.rids, unique: old.unique,
+		body: old.body, rids: old.rids, unique: old.unique,
 	}
 	c.ttl.seconds.Store(old.ttl.seconds.Load())
 	c.throughput.set(old.throughput.get())
@@ -193,9 +194,17 @@ func (old *container) revive() *container {
 	return c
 }
 
-// drop remembers a deleted container for RestoreContainer. The caller holds the server's lock.
+// drop remembers a deleted container for RestoreContainer, and lets go of those that cannot be brought back any more. The
+// caller holds the server's lock.
 func (s *Server) drop(c *container) {
-	if s.options.Retention > 0 {
-		s.dropped[c.path] = c
+	if s.options.Retention == 0 {
+		return
 	}
+	s.dropped[c.path] = c
+	maps.DeleteFunc(s.dropped, func(_ string, old *container) bool { return s.overdue(old, c.dropped) })
+}
+
+// overdue tells whether it is too late at a time to bring a container back.
+func (s *Server) overdue(c *container, at int64) bool {
+	return at-c.dropped > int64(s.options.Retention)
 }

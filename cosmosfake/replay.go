@@ -147,6 +147,7 @@ func (in *replay) container(r *containerRecord) error {
 	in.containers[rid] = c
 	if in.c, in.p = c, nil; r.Dropped {
 		c.topology.deleted.Store(true)
+		c.dropped = cmp.Or(r.DroppedAt, in.s.clock.last.Load())
 		in.s.dropped[c.path] = c
 	} else {
 		d.containers[c.id] = c

@@ -14,27 +14,28 @@ import (
 
 // RunOptions of the program. Empty fields are left out or default as in Options.
 type RunOptions struct {
-	Addr         string
-	ComputeAddr  string // of the second gateway; empty is none
-	Certificate  string // file that receives what clients must trust
-	TLSCert      string // file of the server's certificate, instead of one that is made
-	TLSKey       string // file of its key
-	Hosts        []string
-	Key          string
-	Ranges       int
-	Region       string
-	SecondRegion string
-	SecondAddr   string
-	Dir          string // data directory
-	Consistency  string
-	Ledger       string // file to append the ledger to
-	Retention    time.Duration
-	Deletion     DeletionShape
-	Session      SessionForm
-	Scan         ScanOrder
-	Throughput   float64
-	SplitBytes   int64
-	PurgeEvery   time.Duration
+	Addr           string
+	ComputeAddr    string // of the second gateway; empty is none
+	Certificate    string // file that receives what clients must trust
+	TLSCert        string // file of the server's certificate, instead of one that is made
+	TLSKey         string // file of its key
+	Hosts          []string
+	Key            string
+	Ranges         int
+	Region         string
+	SecondRegion   string
+	SecondAddr     string
+	Dir            string // data directory
+	Consistency    string
+	Ledger         string // file to append the ledger to
+	Retention      time.Duration
+	Deletion       DeletionShape
+	PreviousImages bool
+	Session        SessionForm
+	Scan           ScanOrder
+	Throughput     float64
+	SplitBytes     int64
+	PurgeEvery     time.Duration
 }
 
 // Run serves until ctx ends. It prints the endpoints to out once it listens, the first one last. Its errors name flags
@@ -64,7 +65,7 @@ func run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 	options := Options{
 		Addr: o.Addr, ComputeAddr: o.ComputeAddr, Hosts: o.Hosts, Region: o.Region, SecondRegion: o.SecondRegion, SecondAddr: o.SecondAddr,
 		Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
-		Retention: o.Retention, Deletion: o.Deletion, Session: o.Session, Scan: o.Scan, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
+		Retention: o.Retention, Deletion: o.Deletion, PreviousImages: o.PreviousImages, Session: o.Session, Scan: o.Scan, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
 	}
 	if o.TLSCert != "" || o.TLSKey != "" {
 		given, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)

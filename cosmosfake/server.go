@@ -65,6 +65,8 @@ type Options struct {
 	Retention time.Duration
 	// Deletion is the shape of deletions in that feed.
 	Deletion DeletionShape
+	// PreviousImages lets deletions in that feed carry the version that they ended, as `previous`.
+	PreviousImages bool
 	// Session is the form of the account's session tokens.
 	Session SessionForm
 	// Throughput in RU/s turns the limit on: what is beyond it is refused with 429. A container has what its own offer
@@ -95,6 +97,7 @@ type Server struct {
 	client   *http.Client
 	done     chan struct{}
 	gate     gate
+	purges   sync.WaitGroup
 
 	clock  clock
 	ledger *ledger
@@ -202,7 +205,7 @@ func (s *Server) serve() {
 		listening.Wait()
 	}()
 	if s.options.PurgeEvery > 0 {
-		go s.purgeAll(s.options.PurgeEvery)
+		s.purges.Go(func() { s.purgeAll(s.options.PurgeEvery) })
 	}
 }
 
@@ -254,6 +257,7 @@ func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
 	s.gate.close()
+	s.purges.Wait()
 	s.client.CloseIdleConnections()
 	s.ledger.close()
 	if err := s.journal.close(); err != nil {

@@ -2,6 +2,7 @@ package cosmosfake
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,16 +10,27 @@ import (
 // sessionToken is what a client saw of a range: `range:config#lsn#region=lsn…`, or in the older form `range:lsn`.
 type sessionToken struct {
 	rangeID string
-	lsn     int64
+	seen
 }
+
+// seen is a configuration number and an LSN that a client has seen of a range; zero is nothing.
+type seen struct {
+	config int64
+	lsn    int64
+}
+
+// in tells whether a replica is as far (source of the Java SDK, VectorSessionToken.isValid).
+func (s seen) in(at position) bool { return s.config <= at.config && s.lsn <= at.newest }
 
 func parseSession(text string) (sessionToken, bool) {
 	id, rest, ok := strings.Cut(text, ":")
 	parts := strings.Split(rest, "#")
 	number := parts[0]
+	var config int64
 	for i, part := range parts[min(1, len(parts)):] {
 		if i == 0 {
-			ok = ok && isInteger(parts[0]) // the configuration number
+			n, err := strconv.ParseInt(parts[0], 10, 64)
+			config, ok = n, ok && err == nil
 			number = part
 			continue
 		}
@@ -26,7 +38,7 @@ func parseSession(text string) (sessionToken, bool) {
 		ok = ok && both && isInteger(name) && isInteger(lsn)
 	}
 	lsn, err := strconv.ParseInt(number, 10, 64)
-	return sessionToken{id, lsn}, ok && err == nil && id != ""
+	return sessionToken{id, seen{config, lsn}}, ok && err == nil && id != ""
 }
 
 func isInteger(text string) bool {
@@ -52,16 +64,23 @@ func readSession(r *http.Request) ([]sessionToken, *Error) {
 	return list, nil
 }
 
-// sessionOf is the LSN of a range that a read's session has seen; 0 is none.
-func sessionOf(r *http.Request, rangeID string) (int64, *Error) {
+// sessionOf is what a read's session has seen of a range, or of those that it came from by splits: its LSNs go on where
+// theirs ended (source of the Java SDK, SessionTokenHelper.getLocalSessionToken). Nobody says what a token of before a
+// merge means, whose LSNs begin again; it counts for nothing.
+func sessionOf(r *http.Request, p *partition) (seen, *Error) {
 	list, e := readSession(r)
-	var seen int64
+	var all seen
 	for _, token := range list {
-		if token.rangeID == rangeID {
-			seen = max(seen, token.lsn)
+		if p.descends(token.rangeID) {
+			all = seen{max(all.config, token.config), max(all.lsn, token.lsn)}
 		}
 	}
-	return seen, e
+	return all, e
+}
+
+// descends tells whether a range is the one of an id, or came from it by splits, so that its LSNs are that one's.
+func (p *partition) descends(id string) bool {
+	return p.id == id || !p.merged && slices.Contains(p.parents, id)
 }
 
 // sessionNotAvailable refuses a read by a session that is ahead of the range, as after a failover that lost writes.

@@ -15,7 +15,8 @@ import (
 //
 // A physical range has its even share of the container's throughput. It saves up one second's worth, and a request
 // is let in while anything is left, whatever it will cost: what it costs too much is waited for by the next.
-// Requests of low priority are let in only while more than half of a second's worth is left.
+// Requests of low priority are let in only while more than half of a second's worth is left. The operations of a bulk
+// request are let in one by one.
 
 // priority is the header x-ms-cosmos-priority-level.
 type priority int
@@ -55,9 +56,12 @@ type meter struct {
 	at   time.Time // of the last request; zero before the first
 }
 
+// rate is what a physical range gets in a second; 0 is without limit.
+func (c *container) rate() float64 { return c.throughput.get() / float64(len(c.partitions())) }
+
 // admit lets a request to a range in or tells when to come again. The caller holds the range's lock.
 func (c *container) admit(p *partition, now time.Time, level priority) *Error {
-	rate := c.throughput.get() / float64(len(c.partitions()))
+	rate := c.rate()
 	if rate <= 0 {
 		return nil
 	}
@@ -68,11 +72,16 @@ func (c *container) admit(p *partition, now time.Time, level priority) *Error {
 		m.left = min(rate, m.left+rate*now.Sub(m.at).Seconds())
 	}
 	m.at = now
+	return m.allows(rate, level)
+}
+
+// allows refuses while too little is left.
+func (m *meter) allows(rate float64, level priority) *Error {
 	floor := 0.0
 	if level == priorityLow {
 		floor = rate / 2
 	}
-	if m.left > floor {
+	if rate <= 0 || m.left > floor {
 		return nil
 	}
 	wait := time.Duration((floor - m.left) / rate * float64(time.Second))
@@ -86,6 +95,9 @@ func (c *container) admit(p *partition, now time.Time, level priority) *Error {
 func (m *meter) spend(charge float64) { m.left -= charge }
 
 func (t *transaction) spend(charge float64) { t.p.meter.spend(charge) }
+
+// refused is what it costs to be refused.
+const refused = 1
 
 // SetThroughput changes what a container has, in RU/s; 0 takes the limit away.
 func (s *Server) SetThroughput(database, container string, ru float64) error {

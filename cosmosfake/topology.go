@@ -1,10 +1,7 @@
 package cosmosfake
 
 import (
-	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -151,57 +148,4 @@ func (t *topology) replace(old, others []*partition, f former) {
 		one := f
 		t.former[p.id] = &one
 	}
-}
-
-// readRanges lists the physical ranges, those that came to be after the etag only. Whoever kept the others knows by
-// the parents which of them are gone.
-func (s *Server) readRanges(a *answer, r *http.Request, p path, c *container, fault Fault) *Error {
-	if r.Method != http.MethodGet || !p.feed {
-		return methodNotAllowed(r)
-	}
-	now := c.topology.now.Load()
-	if fault.StaleRanges && now.before != nil {
-		now = now.before
-	}
-	etag := lsnETag(now.number)
-	known, err := strconv.ParseInt(trimQuotes(r.Header.Get("If-None-Match")), 10, 64)
-	if err != nil {
-		known = 0 // all of them
-	}
-	if known >= now.number {
-		return a.reply(reply{status: http.StatusNotModified, etag: etag}, nil)
-	}
-	s.mu.RLock()
-	ts := c.ts
-	s.mu.RUnlock()
-	var list [][]byte
-	for _, part := range now.ranges {
-		if part.since <= known {
-			continue
-		}
-		part.mu.Lock()
-		lsn := part.newest
-		part.mu.Unlock()
-		var rid [ridSize]byte
-		c.putRID(&rid, uint64(part.index)|5<<60) // a kind of their own among a container's children
-		list = append(list, fmt.Appendf(nil, `{"_rid":%q,"id":%q,"_etag":%s,"minInclusive":%q,"maxExclusive":%q,"ridPrefix":%d,"_self":%q,`+
-			`"throughputFraction":%g,"status":"online","parents":%s,"ownedArchivalPKRangeIds":[],"_ts":%d,"lsn":%d}`,
-			rid[:], part.id, quote(etag), part.span.Min, part.span.Max, part.index, c.self+"pkranges/"+string(rid[:])+"/",
-			1/float64(len(now.ranges)), quoteList(part.parents), ts, lsn))
-	}
-	out := listReply(c.rid, "PartitionKeyRanges", list)
-	out.etag = etag
-	return a.reply(out, nil)
-}
-
-// quoteList is a JSON array of texts, which may be none.
-func quoteList(list []string) string {
-	out := []byte{'['}
-	for i, one := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, quote(one)...)
-	}
-	return string(append(out, ']'))
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // DeletionShape is how the feed of all versions shows a deletion. The service's documents and its clients' sources
-// know both.
+// know all of them.
 type DeletionShape int
 
 const (
@@ -28,6 +28,10 @@ const (
 	DeletionObject DeletionShape = iota
 	// DeletionArray has no `current`, and the partition key as an array of its values.
 	DeletionArray
+	// DeletionDocumented has no `current`, and the partition key as an object. As the service's documentation has it, no
+	// metadata says what goes without saying: creations have no `previousImageLSN`, and `timeToLiveExpired` is there only
+	// where it is true.
+	DeletionDocumented
 )
 
 // event is one change of one document.
@@ -185,30 +189,47 @@ func (s *Server) versionFeed(a *answer, r *http.Request, c *container, w window,
 	return nil
 }
 
+// envelope is how events are written.
+type envelope struct {
+	shape  DeletionShape
+	images bool // deletions carry the version that they ended
+	form   FeedForm
+}
+
 // append appends the event as clients see it.
-func (e *event) append(dst []byte, c *container, shape DeletionShape, how FeedForm) []byte {
+func (e *event) append(dst []byte, c *container, as envelope) []byte {
+	spare := as.shape == DeletionDocumented
 	switch {
 	case e.kind != "delete":
 		dst = e.v.appendSpliced(append(dst, `{"current":`...), c, 0)
 		dst = append(dst, ',')
-	case shape == DeletionObject:
+	case as.shape == DeletionObject:
 		dst = append(dst, `{"current":{},`...)
 	default:
 		dst = append(dst, '{')
 	}
 	dst = append(dst, `"metadata":{"lsn":`...)
 	dst = strconv.AppendInt(dst, e.lsn, 10)
-	dst = how.appendTime(append(dst, `,"crts":`...), e.at)
-	dst = append(append(dst, `,"operationType":`...), quote(cmp.Or(how.Operation, e.kind))...)
-	dst = append(dst, `,"previousImageLSN":`...)
-	dst = strconv.AppendInt(dst, e.previous, 10)
-	dst = append(dst, `,"timeToLiveExpired":`...)
-	dst = strconv.AppendBool(dst, e.expired)
-	if e.kind == "delete" {
-		dst = append(append(dst, `,"id":`...), quote(e.v.id())...)
-		dst = append(append(dst, `,"partitionKey":`...), c.shapeKey(e.v.pk(), shape)...)
+	dst = as.form.appendTime(append(dst, `,"crts":`...), e.at)
+	dst = append(append(dst, `,"operationType":`...), quote(cmp.Or(as.form.Operation, e.kind))...)
+	if e.kind != "create" || !spare {
+		dst = append(dst, `,"previousImageLSN":`...)
+		dst = strconv.AppendInt(dst, e.previous, 10)
 	}
-	return append(dst, `}}`...)
+	if e.expired || !spare {
+		dst = append(dst, `,"timeToLiveExpired":`...)
+		dst = strconv.AppendBool(dst, e.expired)
+	}
+	if e.kind != "delete" {
+		return append(dst, `}}`...)
+	}
+	dst = append(append(dst, `,"id":`...), quote(e.v.id())...)
+	dst = append(append(dst, `,"partitionKey":`...), c.shapeKey(e.v.pk(), as.shape)...)
+	dst = append(dst, '}')
+	if as.images {
+		dst = e.v.appendSpliced(append(dst, `,"previous":`...), c, 0)
+	}
+	return append(dst, '}')
 }
 
 // shapeKey writes a partition key as deletions show it.
@@ -247,7 +268,7 @@ func (how FeedForm) appendTime(dst []byte, seconds int64) []byte {
 	return dst
 }
 
-// checkPolicy refuses what an account with continuous backup refuses in the definition of a new container.
+// checkPolicy refuses what an account with continuous backup refuses in the definition of a container.
 func (s *Server) checkPolicy(body []byte) *Error {
 	var defined struct {
 		Policy struct {

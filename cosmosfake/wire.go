@@ -162,7 +162,11 @@ func (a *answer) refuse(e *Error) {
 	if e.RetryAfter > 0 {
 		a.set("x-ms-retry-after-ms", strconv.FormatInt(max(1, e.RetryAfter.Milliseconds()), 10))
 	}
-	a.charge(1)
+	if e.Status == http.StatusTooManyRequests {
+		a.charge(0)
+	} else {
+		a.charge(refused)
+	}
 	body, err := json.Marshal(struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

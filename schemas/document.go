@@ -17,7 +17,7 @@ type Document struct {
 	ID   []byte // unescaped UTF-8
 	Key  []byte // canonical JSON array of the partition key
 	EPK  []byte // effective partition key
-	LSN  LSN    // _lsn, 0 when absent
+	LSN  LSN    // the service's _lsn, 0 when absent
 	TS   int64  // _ts, seconds since 1970, 0 when absent
 	ETag []byte // _etag, unescaped, with its quotation marks
 	RID  []byte // _rid
@@ -104,7 +104,7 @@ func (d *Document) system(name, value []byte, unkeyed *error) (err error) {
 	case string(name) == "_rid":
 		d.RID, err = d.unquote(2, value)
 	case string(name) == "_lsn":
-		d.LSN, err = ParseLSN(string(value))
+		d.LSN, _ = ParseLSN(string(value)) // the service's is the last one; a user's may be anything
 	case string(name) == "_ts":
 		d.TS, err = strconv.ParseInt(string(value), 10, 64)
 	case nameIs(name, "ttl"):
@@ -165,7 +165,8 @@ func (d *Document) keyValue(level int, path []string, value []byte) error {
 }
 
 // SystemProperties are the members that the service adds to a document and that are dropped when it is written
-// back (INV-6).
+// back (INV-6). It puts its own in the place of a user's, but for `_lsn`, which stands beside the user's, behind `_ts`,
+// and in the change feed only (github.com/microsoft/kafka-connect-cosmosdb/issues/46).
 func SystemProperties() []string {
 	return []string{"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"}
 }
@@ -178,15 +179,26 @@ func isSystemProperty(name []byte) bool {
 	return false
 }
 
-// AppendWithoutSystem appends document without its system properties and otherwise byte for byte. The service
-// splices them in before the last brace, each behind a comma, so every one goes with the comma before it; those
+// AppendWithoutSystem appends document without its system properties and otherwise byte for byte; a `_lsn` in front of
+// `_ts` is the user's, and a `_metadata` behind the service's `_lsn` is the service's, which its feed had once. The service splices them in before the last brace, each behind a comma, so every one goes with the comma before it; those
 // that stand before every other member go with all that follows them up to the first one kept.
 func AppendWithoutSystem(dst, document []byte) ([]byte, error) {
 	start := len(dst)
 	next := 0 // document[:next] is in dst, or was dropped
-	kept := false
+	kept, stamped, fed := false, false, false
 	closing, err := walkObject(document, func(m member) error {
-		switch system := isSystemProperty(m.name); {
+		var system bool
+		switch string(m.name) {
+		case "_lsn":
+			system = stamped
+			fed = fed || stamped
+		case "_metadata":
+			system = fed
+		default:
+			system = isSystemProperty(m.name)
+			stamped = stamped || string(m.name) == "_ts"
+		}
+		switch {
 		case system && kept:
 			dst = append(dst, document[next:m.comma]...)
 			next = m.end

@@ -65,9 +65,19 @@ func TestScan(t *testing.T) {
 
 func TestScanRefusesWhatIsNoObject(t *testing.T) {
 	var d Document
-	for _, bad := range []string{``, `[]`, `{"id":"a"`, `{"id":"a"}x`, `{"id" "a"}`, `{"a":[}]`, `{"id":"a",}`, `{"_lsn":-1}`} {
+	for _, bad := range []string{``, `[]`, `{"id":"a"`, `{"id":"a"}x`, `{"id" "a"}`, `{"a":[}]`, `{"id":"a",}`, `{"_ts":"x"}`} {
 		if err := d.Scan(shop, []byte(bad)); err == nil || errors.Is(err, ErrUnkeyed) {
 			t.Errorf("%s: got %v, want an error that is not ErrUnkeyed", bad, err)
+		}
+	}
+}
+
+// TestScanTakesTheServicesLSN: a user's `_lsn`, which may be anything, stands in front of the service's.
+func TestScanTakesTheServicesLSN(t *testing.T) {
+	for _, mine := range []string{`5`, `-1`, `"x"`, `null`, `{}`, `1e400`} {
+		var d Document
+		if err := d.Scan(shop, []byte(`{"_lsn":`+mine+`,"id":"p1","category":"Books"`+spliced+`}`)); err != nil || d.LSN != 42 {
+			t.Errorf("%s: got %d, %v, want 42", mine, d.LSN, err)
 		}
 	}
 }
@@ -96,6 +106,10 @@ func TestAppendWithoutSystem(t *testing.T) {
 		{"only", `{"_rid":"r"}`, `{}`},
 		{"middle", `{"id":"1", "_ts":4 , "b":2}`, `{"id":"1" , "b":2}`},
 		{"brace in string", `{"id":"}{\"","_ts":4}`, `{"id":"}{\""}`},
+		{"the user's _lsn", `{"id":"1","_lsn":5,"_metadata":{},"_ts":1,"_lsn":8}`, `{"id":"1","_lsn":5,"_metadata":{}}`},
+		{"the service's _metadata", `{"id":"1","_lsn":5,"_metadata":{"a":1},"_ts":1,"_lsn":8,"_metadata":{}}`, `{"id":"1","_lsn":5,"_metadata":{"a":1}}`},
+		{"the user's _metadata", `{"_metadata":{},"id":"1"` + spliced + `}`, `{"_metadata":{},"id":"1"}`},
+		{"the user's _lsn of a read", `{"_lsn":"x","id":"1"` + strings.TrimSuffix(spliced, `,"_lsn":42`) + `}`, `{"_lsn":"x","id":"1"}`},
 		{"duplicates kept", `{"id":"1","a":1,"a":2` + spliced + `}`, `{"id":"1","a":1,"a":2}`},
 	}
 	for _, tt := range tests {

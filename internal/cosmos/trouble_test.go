@@ -189,3 +189,26 @@ func TestBadSettings(t *testing.T) {
 		})
 	}
 }
+
+// TestRangesThatComeTwice: while a range is split, the list may have one of its parts twice, with two bounds, which azcosmos
+// v1.5.0 does not bear (github.com/Azure/azure-sdk-for-go/issues/27246); and it may take several answers.
+func TestRangesThatComeTwice(t *testing.T) {
+	a := newAccount(t)
+	if _, err := a.server.Split(cosmosfake.Range{Database: database, Container: products, ID: "1"}, cosmosfake.SplitOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	a.server.SetHook(func(r *http.Request) *cosmosfake.Fault {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "/pkranges"):
+			return nil
+		case asked.Add(1) <= 2:
+			return &cosmosfake.Fault{RevisedRanges: true}
+		}
+		return &cosmosfake.Fault{RangesPage: 1}
+	})
+	ranges, err := a.client.FeedRanges(t.Context(), database, products)
+	if err != nil || len(ranges) != 4 || asked.Load() < 6 {
+		t.Errorf("got %v, %v after %d requests, want four ranges", ranges, err, asked.Load())
+	}
+}

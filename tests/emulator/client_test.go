@@ -20,22 +20,23 @@ func TestClients(t *testing.T) {
 		t.Skip("make test-real runs it")
 	}
 	for _, test := range []struct {
-		name    string
-		command func(t *testing.T) []string
+		name      string
+		deletions cosmosfake.DeletionShape
+		command   func(t *testing.T) []string
 	}{
-		{"Python", func(t *testing.T) []string {
+		{"Python", cosmosfake.DeletionObject, func(t *testing.T) []string {
 			return []string{tool(t, "cosmos-python-*/bin/python"), "testdata/client.py"}
 		}},
-		{"JavaScript", func(t *testing.T) []string {
+		{"JavaScript", cosmosfake.DeletionDocumented, func(t *testing.T) []string {
 			return []string{"env", "NODE_PATH=" + tool(t, "cosmos-js-*/node_modules"), "node", "testdata/client.js"}
 		}},
-		{"Java", func(t *testing.T) []string {
+		{"Java", cosmosfake.DeletionObject, func(t *testing.T) []string {
 			return []string{"java", "-cp", tool(t, "cosmos-java-*/lib") + "/*", "testdata/Client.java"}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			words := test.command(t)
-			s, err := cosmosfake.New(cosmosfake.Options{Retention: time.Hour, PurgeEvery: 50 * time.Millisecond})
+			s, err := cosmosfake.New(cosmosfake.Options{Retention: time.Hour, PurgeEvery: 50 * time.Millisecond, Deletion: test.deletions})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -86,7 +86,7 @@ func TestComplaints(t *testing.T) {
 		"-foo":                {2, "-foo; see almanac-cosmosfake -h"},
 		"-retention 7":        {2, "it has no unit: 7s, 7m or 7h"},
 		"-retention soon":     {2, "want a duration such as 90s, 15m or 7h"},
-		"-deletion round":     {2, "want object or array"},
+		"-deletion round":     {2, "want object or array or documented"},
 		"-ranges 0":           {2, "-ranges is 0, want 1 to 1024"},
 		"-ranges 5000":        {1, "-ranges is 5000, want 1 to 1024"},
 		"-retention -7h":      {1, "-retention is -7h0m0s"},

@@ -24,6 +24,8 @@ func corpus() []string {
 		`["eu"]`, `{"id":"twice","k":"eu","x":1,"x":2,"x":{"x":[]}}`,
 		`["eu"]`, `{"id":"escapes \u0041","k":"\u0065u","s":"\/\b\f\u2028\ud83d\ude00 <>&"}`,
 		`["eu"]`, `{"_own":1,"id":"own","k":"eu","a_ts":2,"_rids":{"_rid":"mine","_ts":1},"_lsnx":[{"_etag":0}]}`,
+		`["eu"]`, `{"id":"an own lsn","_lsn":7,"_metadata":{},"k":"eu"}`, // which the feed shows beside the service's
+		`["eu"]`, `{"_lsn":"mine","id":"an own lsn that is none","k":"eu"}`,
 		`["😀 \u0001\u001f\"\\ ü"]`, "{\"id\":\"日本 😀 \u007f\",\"k\":\"😀 \\u0001\\u001f\\\"\\\\ ü\"}",
 		`["` + "\u007f\u2028" + `"]`, "{\"id\":\"100% +&=;'<>\",\"k\":\"\u007f\u2028\"}",
 		`[""]`, `{"id":"empty key","k":""}`,
@@ -70,7 +72,7 @@ func TestRestoreIsExact(t *testing.T) {
 		w.run("plan", "--at", bad, "--to", "none.copy").want(t, 2, "database none does not exist")
 	})
 	t.Run("run and verify", func(t *testing.T) {
-		w.run("run", "--at", good, "--to", "shop.copy").want(t, 0, "restored   "+good, "315 documents", "verify --container shop.products --at "+good)
+		w.run("run", "--at", good, "--to", "shop.copy").want(t, 0, "restored   "+good, "317 documents", "verify --container shop.products --at "+good)
 		sameContents(t, w.contents("copy"), before)
 		definition, err := w.client.ReadContainer(t.Context(), "shop", "copy")
 		if err != nil || !strings.Contains(string(definition.Resource), `"computedProperties":[{"name":"x","query":"SELECT VALUE 1.0"}]`) || strings.Contains(string(definition.Resource), "changeFeedPolicy") {
@@ -94,7 +96,7 @@ func TestRestoreIsExact(t *testing.T) {
 		w.run("verify", "--at", good).want(t, 2, "target shop.products-restored-20261120T1000", "does not exist; name the container to compare with by --to")
 	})
 	t.Run("run again", func(t *testing.T) {
-		w.run("run", "--at", good, "--to", "shop.copy", "-o", "json").want(t, 0, `"written": 0`, `"already_there": 315`)
+		w.run("run", "--at", good, "--to", "shop.copy", "-o", "json").want(t, 0, `"written": 0`, `"already_there": 317`)
 		w.write(`["c1"]`, `{"id":"p1","k":"c1","price":1.0}`)
 		w.run("run", "--at", bad, "--to", "shop.copy").want(t, 2, "shop.copy is not empty", "nothing was written", `["c1"] "p1" (different)`)
 		sameContents(t, w.contents("copy"), before)

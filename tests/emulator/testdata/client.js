@@ -126,6 +126,20 @@ async function queries(database) {
   await assert.rejects(ask("SELECT VALUE c.n FROM c WHERE c.n >"), /SC1001/);
 }
 
+// A query in pages goes on when its range is split, twice, between them: the client hands what it has of the range that is
+// gone to each of its parts.
+async function splitQuery(database) {
+  const { container } = await database.containers.create({ id: "split", partitionKey: { paths: ["/pk"], version: 2 } });
+  for (const i of upTo(60)) await container.items.create({ id: String(i), pk: `k${i}` });
+  const reader = container.items.query("SELECT * FROM c", { maxItemCount: 7 });
+  const seen = [...(await reader.fetchNext()).resources];
+  await admin("split", { container: "split", range: "0" });
+  seen.push(...(await reader.fetchNext()).resources);
+  await admin("split", { container: "split", range: "1" });
+  while (reader.hasMoreResults()) seen.push(...((await reader.fetchNext()).resources || []));
+  check("a query across splits", ids(seen), upTo(60));
+}
+
 async function latestVersion(database) {
   for (const version of [1, 2]) {
     const id = `latest${version}`;
@@ -195,6 +209,7 @@ async function allVersions(database) {
   const { database } = await client.databases.create({ id: "shop" });
   await everyday(database);
   await queries(database);
+  await splitQuery(database);
   await latestVersion(database);
   await allVersions(database);
   console.log("passed", checks);
