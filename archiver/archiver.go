@@ -162,8 +162,12 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 	}
 	var names []string
 	for i, one := range a.config.Topics() {
-		isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) }
-		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, isNew)
+		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, kafka.Past{
+			MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) },
+			MayTake: func(ctx context.Context) error {
+				return a.try(ctx, "open topic", func(ctx context.Context) error { return topicid.CheckKnown(ctx, a.archive, one.Name) })
+			},
+		})
 		if err != nil {
 			return err
 		}

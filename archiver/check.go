@@ -39,11 +39,19 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	for _, topic := range cfg.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: cfg.Archiver.Group, Access: kafka.Reads,
-			MayMake: func(ctx context.Context) error {
-				if check.Fails(stores) {
-					return errNoArchive
-				}
-				return topicid.CheckNew(ctx, options.Archive, topic.Name)
+			Past: kafka.Past{
+				MayMake: func(ctx context.Context) error {
+					if check.Fails(stores) {
+						return errNoArchive
+					}
+					return topicid.CheckNew(ctx, options.Archive, topic.Name)
+				},
+				MayTake: func(ctx context.Context) error {
+					if check.Fails(stores) {
+						return nil // that is said of it
+					}
+					return topicid.CheckKnown(ctx, options.Archive, topic.Name)
+				},
 			},
 		})
 	}

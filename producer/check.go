@@ -39,11 +39,19 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	for _, topic := range env.Config.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: env.Config.Producer.Group + "." + topic.Name, Access: kafka.Writes,
-			MayMake: func(ctx context.Context) error {
-				if archive == nil {
-					return errNoArchive
-				}
-				return topicid.CheckNew(ctx, archive, topic.Name)
+			Past: kafka.Past{
+				MayMake: func(ctx context.Context) error {
+					if archive == nil {
+						return errNoArchive
+					}
+					return topicid.CheckNew(ctx, archive, topic.Name)
+				},
+				MayTake: func(ctx context.Context) error {
+					if archive == nil {
+						return nil // that is said of it
+					}
+					return topicid.CheckKnown(ctx, archive, topic.Name)
+				},
 			},
 		})
 	}

@@ -146,8 +146,10 @@ func (p *Producer) open(ctx context.Context) error {
 }
 
 func (p *Producer) openTopic(ctx context.Context, t *topic, containers []config.Container) (err error) {
-	isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, p.archive, t.name) }
-	if t.partitions, err = kafka.OpenTopic(ctx, t.client, p.config.Kafka, t.name, isNew); err != nil {
+	if t.partitions, err = kafka.OpenTopic(ctx, t.client, p.config.Kafka, t.name, kafka.Past{
+		MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, p.archive, t.name) },
+		MayTake: func(ctx context.Context) error { return topicid.CheckKnown(ctx, p.archive, t.name) },
+	}); err != nil {
 		return err
 	}
 	known, err := topicid.Identify(ctx, p.archive, t.name)

@@ -20,6 +20,14 @@ func table() []mutant {
 			pkg:  "./producer", test: "TestBatchSettles",
 		},
 		{
+			name: "a topic belongs to one archive",
+			why:  "an archive names a topic that holds another one's records",
+			file: "internal/kafka/topic.go",
+			old:  "return partitions, past.check(ctx, client, name)",
+			new:  "return partitions, nil",
+			pkg:  "./tests/e2e/verb", test: "TestTopicOfAnotherArchive",
+		},
+		{
 			name: "checkpoint write id",
 			why:  "a reader's own landed write is taken for a loss",
 			file: "producer/line.go",
