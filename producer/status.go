@@ -138,7 +138,7 @@ func (s *Status) write(w io.Writer) error {
 			})
 			switch {
 			case r.Halt != nil:
-				notes = append(notes, fmt.Sprintf("%v\n  once it is mended: almanac-producer clear --container %s --range %s", r.Halt, c.Container, r.Range))
+				notes = append(notes, fmt.Sprintf("%v\n  once it is mended: almanac-producer clear --container %s --range %s", r.Halt, service.Word(c.Container), r.Range))
 			case r.State == stateMissing:
 				notes = append(notes, fmt.Sprintf("%s range %s: its checkpoint is missing; producers make it when they start, or halt the range", c.Container, r.Range))
 			}

@@ -336,3 +336,14 @@ func TestSignals(t *testing.T) {
 		})
 	}
 }
+
+func TestWord(t *testing.T) {
+	for text, want := range map[string]string{
+		"shop.orders-2_b": "shop.orders-2_b", "shop.my container": "'shop.my container'", "shop.größe": "'shop.größe'",
+		"shop.it's $HOME": `'shop.it'\''s $HOME'`,
+	} {
+		if got := service.Word(text); got != want {
+			t.Errorf("got %s want %s", got, want)
+		}
+	}
+}
