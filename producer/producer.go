@@ -49,6 +49,7 @@ type Producer struct {
 	topics       []*topic
 	clients      *kafka.Lifetime // of the topics
 	tasks        []*task
+	spare        bool            // the groups gave none of them to this process
 	publishing   context.Context // of all records, see work
 	refuse       func(error)     // ends Run with the error
 	wake         chan struct{}   // buffered: some assignment changed
