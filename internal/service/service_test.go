@@ -65,6 +65,7 @@ func TestExitCodes(t *testing.T) {
 		{"no command", []string{"nothing"}, 2, "unexpected argument nothing"},
 		{"unknown flag", []string{"greet", "--tu", "x"}, 2, "unknown flag --tu, did you mean \"--to\"?"},
 		{"missing flag", []string{"greet"}, 2, "missing flags: --to=STRING"},
+		{"flag without its value", []string{"greet", "--to", "x", "--archive-root"}, 2, "almanac-toy: --archive-root: a value is missing; see almanac-toy --help\n"},
 		{"unknown format", []string{"greet", "--to", "x", "-o", "xml"}, 2, "must be one of"},
 		{"missing file", []string{"greet", "--to", "x", "--config", "absent.yaml"}, 2, "open absent.yaml: no such file or directory; name the file with --config"},
 		{"flag out of limits", []string{"run", "--kafka-session-timeout", "1ms"}, 2, "--kafka-session-timeout: kafka.session_timeout: 1ms is below the least, 500ms"},

@@ -139,7 +139,8 @@ func TestPointsSayWhyTheyEnd(t *testing.T) {
 	}
 	w.run("points", "--help").want(t, 0, "LATEST", "EARLIEST", "COMPLETE TO", "restorable until", "may still move")
 	w.run("points", "--last", "-1").want(t, 2, "--last is -1, want 0 or more")
-	w.run("history", "--help").want(t, 0, "Exit code 4")
+	w.run("history", "--help").want(t, 0, "Exit code 4", "NEWEST IN POINTS")
+	w.run("run", "--help").want(t, 0, "Usage: almanac-restorer run (--at=POINT|TIME | --before=TIME) [flags]\n")
 }
 
 // What a container has beyond a point and deleted softly is told apart, and makes a difference all the same.
