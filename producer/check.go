@@ -111,7 +111,7 @@ func checkContainer(ctx context.Context, client *cosmos.Client, c config.Contain
 	if err != nil {
 		return []check.Finding{check.Failed(subject, fmt.Errorf("read its change feed: %w", err)).Fix("let the key read the container's change feed")}
 	}
-	findings := []check.Finding{check.Good(subject, "its change feed can be read, in %d ranges", len(ranges))}
+	findings := []check.Finding{check.Good(subject, "its change feed can be read; ranges: %d", len(ranges))}
 	var resource struct {
 		TTL *int64 `json:"defaultTtl"`
 	}

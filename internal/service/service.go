@@ -116,9 +116,12 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if errors.As(err, &detailed) && detailed.Detail() != "" {
 		env.Log.Debug("details of the error", "detail", detailed.Detail())
 	}
-	if err != nil && env.served.Load() {
+	switch served := env.served.Load(); {
+	case served && err != nil:
 		env.Log.Error("stopped", "error", err.Error(), "exit", ExitCode(err))
 		return ExitCode(err)
+	case served:
+		env.Log.Info("stopped", "exit", Done)
 	}
 	return report(program, streams, err)
 }

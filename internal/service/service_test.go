@@ -328,6 +328,11 @@ func TestSignals(t *testing.T) {
 					logged(t, lines, "stopping")
 				}
 			}
+			if test.code == 0 { // one that does not stop has nobody left to say so
+				if end := logged(t, lines, "stopped"); end["level"] != "INFO" || end["exit"] != 0.0 {
+					t.Errorf("got %v want that it stopped in good order", end)
+				}
+			}
 			for range lines { // to the end, before Wait closes the pipe
 			}
 			_ = command.Wait() // its exit code says it all
