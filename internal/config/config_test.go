@@ -162,6 +162,8 @@ func TestProblems(t *testing.T) {
 		{"endpoint without TLS", "cosmos: {endpoint: 'http://localhost:8081/'}\n", `almanac.yaml:1: cosmos.endpoint: "http://localhost:8081/" is not encrypted, and only https:// is spoken; ` +
 			`an emulator speaks it too (the Linux one with --protocol https), and cosmos.ca_file takes its certificate`},
 		{"endpoint without scheme", "cosmos: {endpoint: sky.documents.azure.com}\n", `almanac.yaml:1: cosmos.endpoint: "sky.documents.azure.com" is no address of an account, want https://<account>.documents.azure.com:443/`},
+		{"port beyond all", "kafka: {brokers: ['a:99999']}\n", `almanac.yaml:1: kafka.brokers: "a:99999" is no address, want host:port`},
+		{"listen on no port", "service: {listen: ':99999'}\n", `almanac.yaml:1: service.listen: ":99999" is no address, want host:port or :port`},
 		{"listen without port", "service: {listen: localhost}\n", `almanac.yaml:1: service.listen: "localhost" is no address, want host:port or :port`},
 		{"one group for two", "archiver: {group: almanac-producer}\n", `almanac.yaml:1: archiver.group: "almanac-producer" is the producer's group too; the archiver reads on its own`},
 		{"idle more often than busy", "producer:\n  mark_interval: 90s\n  idle_mark_interval: 80s\n", "almanac.yaml:3: producer.idle_mark_interval: is shorter than producer.mark_interval"},
