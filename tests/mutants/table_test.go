@@ -87,7 +87,7 @@ func table() []mutant {
 			name: "a topic that the archive knows is not made again",
 			why:  "a topic that is gone begins anew at offset 0 under its name",
 			file: "internal/kafka/topic.go",
-			old:  "\tif err := mayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
+			old:  "\tif err := past.MayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
 			new:  "",
 			pkg:  "./tests/e2e/kafka", test: "TestOpenTopic",
 		},

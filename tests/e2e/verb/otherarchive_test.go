@@ -1,6 +1,7 @@
 package verb_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,8 +40,11 @@ func TestTopicOfAnotherArchive(t *testing.T) {
 	w.settings["archive.root"] = w.archive
 	const want = "topic " + topic + " holds records, or did, and archive.root knows nothing of it (it has no " + topic + "/topic.json)"
 	for _, program := range []string{"archiver", "producer"} {
-		if exit, _, stderr := w.run(program, "run"); exit != 2 || !strings.Contains(stderr, want) {
-			t.Errorf("%s: got exit %d\n%swant 2: %s", program, exit, stderr, want)
+		ctx, cancel := context.WithTimeout(t.Context(), patience) // one that is not refused would run on
+		exit, _, stderr := w.runWith(ctx, w.config(), program, "run")
+		cancel()
+		if exit != 2 || !strings.Contains(stderr, want) {
+			t.Fatalf("%s: got exit %d\n%swant 2: %s", program, exit, stderr, want)
 		}
 		exit, report := w.check(program)
 		said := false
