@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -115,7 +116,7 @@ func (a *Archiver) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil // it was stopped before there was anything to finish
 		}
-		return err
+		return service.Refused(err)
 	}
 	work, cancel := a.withGrace(ctx)
 	defer cancel()
@@ -172,7 +173,7 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		t, err := a.openTopic(ctx, i, one.Name, partitions)
+		t, err := a.openTopic(ctx, i, one.Name)
 		if err != nil {
 			return err
 		}
@@ -222,7 +223,10 @@ func (a *Archiver) background(task func(ctx context.Context)) {
 // loop works until ctx is done, and then commits what it holds.
 func (a *Archiver) loop(ctx, work context.Context) error {
 	for ctx.Err() == nil {
-		if err := a.settle(work); err != nil {
+		if err := a.settle(ctx); err != nil {
+			if ctx.Err() != nil {
+				break // nothing is to be finished before a partition is read
+			}
 			return err
 		}
 		if err := a.take(work, a.poll(ctx)); err != nil {

@@ -24,7 +24,7 @@ func BenchmarkArchive(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	t, err := a.openTopic(b.Context(), 0, "t", 1)
+	t, err := a.openTopic(b.Context(), 0, "t")
 	if err != nil {
 		b.Fatal(err)
 	}

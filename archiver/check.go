@@ -3,13 +3,14 @@ package archiver
 import (
 	"context"
 	"errors"
-	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/check"
 	"github.com/cosmos-almanac/almanac/internal/config"
-	"github.com/cosmos-almanac/almanac/internal/delta"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
 	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
@@ -31,9 +32,10 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 		stores = check.NotOpened("archive.root, producer.root", err)
 	} else {
 		stores = check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root)
-		if !check.Fails(stores) {
-			stores = slices.Concat(stores, checkLarge(ctx, cfg, options.Producer), checkTables(ctx, cfg, options.Archive))
-		}
+	}
+	open := !check.Fails(stores) // what builds upon it would say the same again
+	if open {
+		stores = append(stores, checkLarge(ctx, cfg, options.Producer)...)
 	}
 	var uses []kafka.Use
 	for _, topic := range cfg.Topics() {
@@ -41,13 +43,13 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 			Topic: topic.Name, Group: cfg.Archiver.Group, Access: kafka.Reads,
 			Past: kafka.Past{
 				MayMake: func(ctx context.Context) error {
-					if check.Fails(stores) {
+					if !open {
 						return errNoArchive
 					}
 					return topicid.CheckNew(ctx, options.Archive, topic.Name)
 				},
 				MayTake: func(ctx context.Context) error {
-					if check.Fails(stores) {
+					if !open {
 						return nil // that is said of it
 					}
 					return topicid.CheckKnown(ctx, options.Archive, topic.Name)
@@ -55,7 +57,12 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 			},
 		})
 	}
-	report := check.NewReport(env.Program, kafka.Check(ctx, cfg.Kafka, uses), stores)
+	brokers := kafka.Check(ctx, cfg.Kafka, uses)
+	var topics []check.Finding
+	if open {
+		topics = checkTopics(ctx, &options, brokers)
+	}
+	report := check.NewReport(env.Program, brokers, stores, topics)
 	if err := env.Print(report, report.Write); err != nil {
 		return err
 	}
@@ -80,29 +87,68 @@ func checkLarge(ctx context.Context, cfg *config.Config, root blob.Store) []chec
 	return []check.Finding{check.Good(subject, "%s can be read", cfg.Producer.Root)}
 }
 
-// checkTables opens the table of every topic that has one.
-func checkTables(ctx context.Context, cfg *config.Config, root blob.Store) []check.Finding {
-	var findings []check.Finding
-	for _, topic := range cfg.Topics() {
-		subject := "table " + schemas.ChangesPrefix(topic.Name)
-		identity, err := topicid.Read(ctx, root, topic.Name)
-		if errors.Is(err, topicid.ErrNoTopic) {
-			findings = append(findings, check.Good(subject, "nothing is archived yet"))
-			continue
+// checkTopics opens the table of every topic that has one, and finds what is halted, and what an archiver would halt at.
+// brokers is what was found of them: what does not answer, or is missing, is not said twice.
+func checkTopics(ctx context.Context, o *Options, brokers []check.Finding) (findings []check.Finding) {
+	var client *kgo.Client
+	if !check.Fails(brokers[:1]) { // which is of the cluster
+		var err error
+		if client, err = o.connect(); err != nil {
+			return []check.Finding{check.Failed("kafka", err).Fix("correct what is named here")}
 		}
-		var table *delta.Snapshot
-		if err == nil {
-			table, err = delta.Load(ctx, blob.Prefixed(root, schemas.ChangesPrefix(topic.Name)), delta.Options{WithoutFiles: true})
-		}
+		defer client.Close()
+	}
+	for _, topic := range o.Config.Topics() {
+		v, err := readView(ctx, o.Archive, topic.Name)
 		if err != nil {
-			findings = append(findings, check.Failed(subject, err).Fix("see what the message says of the table; put lost objects back from a copy"))
+			findings = append(findings, tableFailed(topic.Name, err))
 			continue
 		}
-		if err := archive.CheckUUID(table, identity.UUID); err != nil {
-			findings = append(findings, check.Bad(check.Stop, subject, "%v", err).Fix("put back the topic.json that the table was begun with, or archive under another topic name"))
-			continue
+		table := checkTable(v)
+		findings = append(findings, table)
+		if client != nil && table.Severity == check.OK {
+			err = v.ask(ctx, client)
 		}
-		findings = append(findings, check.Good(subject, "it stands at version %d", table.Version))
+		if err != nil && !errors.Is(err, kafka.ErrNoTopic) && !check.Fails(brokers) {
+			findings = append(findings, check.Failed("topic "+topic.Name, err).Fix("look at the brokers' health: does every partition have a leader?"))
+		}
+		findings = append(findings, troubles(v.status())...)
+	}
+	return findings
+}
+
+func tableSubject(topic string) string { return "table " + schemas.ChangesPrefix(topic) }
+
+func tableFailed(topic string, err error) check.Finding {
+	return check.Failed(tableSubject(topic), err).Fix("see what the message says of the table; put lost objects back from a copy")
+}
+
+// checkTable says how the table stands, and whether it is the one of topic.json.
+func checkTable(v *view) check.Finding {
+	subject := tableSubject(v.topic)
+	if v.table == nil {
+		return check.Good(subject, "nothing is archived yet")
+	}
+	if err := archive.CheckUUID(v.table.snapshot, v.table.uuid); err != nil {
+		return check.Bad(check.Stop, subject, "%v", err).Fix("put back the topic.json that the table was begun with, or archive under another topic name")
+	}
+	return check.Good(subject, "it stands at version %d", v.table.snapshot.Version)
+}
+
+// troubles are the findings of what is halted, or would be. What shows that the topic is another one is said once.
+func troubles(t TopicStatus) (findings []check.Finding) {
+	add := func(found trouble) {
+		if found.what != "" {
+			findings = append(findings, check.Bad(check.Stop, "topic "+t.Topic, "%s", found.what).Fix("%s", strings.Join(found.ways, "\n")))
+		}
+	}
+	add(t.trouble())
+	said := map[string]bool{}
+	for _, p := range t.Partitions {
+		if !said[p.State] {
+			add(p.trouble(t.Topic))
+		}
+		said[p.State] = p.State == stateMissing || p.State == stateShorter || p.State == stateOther
 	}
 	return findings
 }

@@ -25,7 +25,7 @@ import (
 // it had read. So it goes by what table and topic say now, and at any time one of the two answers is granted, unless the topic is another
 // one. A halt that is out of date is removed: the archiver finds what is missing then.
 func clearGap(ctx context.Context, o Options, topic string, partition int32, gap schemas.Gap, answer Answer) (*schemas.Gap, error) {
-	_, table, err := readTable(ctx, o.Archive, topic)
+	table, err := readTable(ctx, o.Archive, topic)
 	if err == nil && table == nil {
 		err = topicid.ErrNoTopic
 	}
@@ -93,7 +93,7 @@ func (o *openTable) checkTopic(ctx context.Context, client *kgo.Client, topic st
 	for _, number := range slices.Sorted(maps.Keys(expected)) {
 		log, ok := logs[number]
 		if !ok {
-			return &replacedError{reasonFewer, fmt.Sprintf("partition %d was there, the topic has %d partitions", number, len(logs))}
+			return &replacedError{reasonFewer, missingEvidence(number, expected[number], len(logs))}
 		}
 		if log.End <= expected[number] {
 			return &replacedError{reasonAge, fmt.Sprintf("partition %d: offsets up to %d were seen, the topic ends at %d", number, expected[number], log.End)}
@@ -108,8 +108,6 @@ func (o *openTable) checkTopic(ctx context.Context, client *kgo.Client, topic st
 	}
 	return nil
 }
-
-const reasonFewer = "the topic has fewer partitions than it had: it was made anew; archive it under another topic name"
 
 // replacedError refuses what was asked of a topic that is not the one that was archived.
 type replacedError struct{ reason, evidence string }

@@ -94,14 +94,29 @@ func (a *Archiver) waiting(ctx context.Context, t *topic) (waiting []*partition,
 	return free, nil
 }
 
+// What is found of a topic that is not the one that was archived, and what can be done about it.
 const (
-	reasonUUID = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced; " +
-		"put back the one that belongs to it, or archive under another topic name, then clear the halt"
-	reasonGap   = "records are gone that were never archived: bring them back, or give them up by `almanac-archiver clear --accept-gap`"
-	reasonAge   = "the topic ends before the archive does: it was made anew, or lost its end; " + remedy
-	reasonOther = "the topic holds another record than was archived from the same offset: it was made anew, or lost its end, and has grown since; " + remedy
-	remedy      = "archive it under another topic name; clear the halt only when the topic is back that was archived"
+	foundUUID  = "records, topic.json and the table disagree on the topic's uuid: the topic or the archive's folder was replaced"
+	foundAge   = "the topic ends before the archive does: it was made anew, or lost its end"
+	foundFewer = "the topic has fewer partitions than it had: it was made anew"
+	foundOther = "the topic holds another record than was archived from the same offset: it was made anew, or lost its end, and has grown since"
+	foundGap   = "records are gone that were never archived"
+
+	anotherName = "archive it under another topic name"
+	rightOne    = "put back the one that belongs to it, or archive under another topic name"
+
+	reasonUUID  = foundUUID + "; " + rightOne + ", then clear the halt"
+	reasonAge   = foundAge + remedy
+	reasonFewer = foundFewer + remedy
+	reasonOther = foundOther + remedy
+	reasonGap   = foundGap + ": bring them back, or give them up by `almanac-archiver clear --accept-gap`"
+	remedy      = "; " + anotherName + "; clear the halt only when the topic is back that was archived"
 )
+
+// missingEvidence is the evidence of reasonFewer.
+func missingEvidence(partition int32, at int64, partitions int) string {
+	return fmt.Sprintf("partition %d: offsets up to %d were seen, the topic has %d partitions", partition, at, partitions)
+}
 
 // startPartition compares the table with the log's bounds. `Start of the log ≤ next ≤ its end` is no gap: what lies
 // before may have aged away after it was archived.

@@ -2,7 +2,6 @@ package archiver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
 )
@@ -64,9 +64,8 @@ func (t *topic) partition(number int32) *partition {
 	return p
 }
 
-// openTopic identifies the topic and loads its table. A topic with fewer partitions than the table knows is another
-// topic, whatever its name.
-func (a *Archiver) openTopic(ctx context.Context, index int, name string, partitions int32) (*topic, error) {
+// openTopic identifies the topic and loads its table.
+func (a *Archiver) openTopic(ctx context.Context, index int, name string) (*topic, error) {
 	t := &topic{
 		index: index, name: name, store: blob.Prefixed(a.archive, schemas.ChangesPrefix(name)), partitions: map[int32]*partition{},
 		identity: identity{witnesses: map[int32]*witness{}}, cadence: cadence{interval: a.config.Archiver.FlushInterval, control: a.config.Archiver.ControlCommitInterval},
@@ -74,25 +73,14 @@ func (a *Archiver) openTopic(ctx context.Context, index int, name string, partit
 	err := a.try(ctx, "open topic", func(ctx context.Context) error {
 		identity, err := topicid.Identify(ctx, a.archive, name)
 		if err != nil {
-			return err
+			return service.Refused(err)
 		}
 		t.uuid, t.uuidText = identity.UUID, []byte(identity.UUID.String())
 		t.snapshot, err = delta.Load(ctx, t.store, a.deltaOptions())
-		return err
+		return service.Refused(err)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open topic %s: %w", name, err)
-	}
-	for p, last := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
-		if p >= partitions {
-			halt := &schemas.Halt{
-				Unit:     "topic " + name,
-				Reason:   "the topic has fewer partitions than its table; it was made anew: give it its partitions back, or archive it under another name",
-				Evidence: fmt.Sprintf("the table holds partition %d up to offset %d, the topic has %d partitions", p, last, partitions),
-				Since:    a.now().UTC().Truncate(time.Millisecond),
-			}
-			return nil, errors.Join(halt, archive.WriteTopicHalt(ctx, a.archive, name, halt))
-		}
 	}
 	return t, nil
 }

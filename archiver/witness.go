@@ -130,31 +130,32 @@ const (
 	shorterWait  = time.Second
 )
 
-// shorter is a partition whose log ends before what the table holds of it, when that is still so after some seconds. It is an
-// error when the brokers name a partition of the table, and none has it.
-func (a *Archiver) shorter(ctx context.Context, t *topic, logs known) (evidence string, err error) {
+// shorter is why the topic is another one, and the evidence, when a partition's log ends before what the table holds of it or
+// is not there, and that is still so after some seconds. It is an error when the brokers name a partition of the table, and none
+// has it.
+func (a *Archiver) shorter(ctx context.Context, t *topic, logs known) (reason, evidence string, err error) {
 	for look := 0; ; look++ {
-		evidence, err = "", nil
+		reason, evidence, err = "", "", nil
 		for number, at := range archive.ArchivedOffsets(t.snapshot, t.uuid) {
 			log, ok := logs.of[number]
 			switch {
-			case ok && log.End <= at:
-				evidence = fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic ends at %d", number, at, log.End)
+			case ok && log.End <= at && reason != reasonFewer:
+				reason, evidence = reasonAge, fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic ends at %d", number, at, log.End)
 			case errors.Is(logs.unknown[number], kerr.UnknownTopicOrPartition):
 				err = fmt.Errorf("topic %s: partition %d, which the table knows: %w", t.name, number, logs.unknown[number])
 			case !ok && logs.unknown[number] == nil:
-				evidence = fmt.Sprintf("partition %d: the table holds offsets up to %d, the topic has no such partition", number, at)
+				reason, evidence = reasonFewer, missingEvidence(number, at, len(logs.of)+len(logs.unknown))
 			}
 		}
-		if evidence == "" && err == nil || look == shorterLooks {
-			return evidence, err
+		if reason == "" && err == nil || look == shorterLooks {
+			return reason, evidence, err
 		}
 		if err := a.sleep(ctx, shorterWait); err != nil {
-			return "", err
+			return "", "", err
 		}
 		again, err := a.logs(ctx, t.name)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		maps.Copy(logs.of, again.of)
 		for number := range again.unknown {
@@ -168,9 +169,9 @@ func (a *Archiver) shorter(ctx context.Context, t *topic, logs known) (evidence 
 // compare holds the topic against the table, in these partitions, and halts it when it is another one. logs are younger
 // than the table as it is known. No record at an archived offset says nothing: compaction may have removed it.
 func (a *Archiver) compare(ctx context.Context, t *topic, logs known, partitions []int32) (verdict, error) {
-	shorter, err := a.shorter(ctx, t, logs)
-	if shorter != "" {
-		return otherTopic, a.haltTopic(ctx, t, reasonAge, shorter)
+	reason, evidence, err := a.shorter(ctx, t, logs)
+	if reason != "" {
+		return otherTopic, a.haltTopic(ctx, t, reason, evidence)
 	}
 	if err != nil {
 		return sameTopic, err
@@ -187,7 +188,6 @@ func (a *Archiver) compare(ctx context.Context, t *topic, logs known, partitions
 	if len(offsets) == 0 {
 		return sameTopic, nil
 	}
-	var evidence string
 	equal, d := false, &decoder{} // the other one may hold a row that waits for room
 	err = a.retry(ctx, "read archived records", func(ctx context.Context) error {
 		evidence, equal = "", false

@@ -30,7 +30,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 			targets = nil // each would say the same again
 		}
 		for _, t := range targets {
-			findings = append(findings, compactor.checkTarget(ctx, t))
+			findings = append(findings, compactor.checkTarget(ctx, t)...)
 		}
 	}
 	report := check.NewReport(env.Program, findings)
@@ -40,23 +40,35 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	return report.Err()
 }
 
-// checkTarget folds a container's points, which reads the table and every control row in it.
-func (c *Compactor) checkTarget(ctx context.Context, t Target) check.Finding {
+// checkTarget folds a container's points, which reads the table and every control row in it, and finds its halts.
+func (c *Compactor) checkTarget(ctx context.Context, t Target) (findings []check.Finding) {
 	subject := "container " + t.Container
 	changes, err := archive.OpenChanges(ctx, c.opts.Root, t.Topic)
 	if errors.Is(err, topicid.ErrNoTopic) {
-		return check.Bad(check.Warning, subject, "%v", err).Fix("start producer and archiver with this archive.root; or is containers[].topic another?")
+		f := check.Bad(check.Warning, subject, "%v", err)
+		return []check.Finding{f.Fix("start producer and archiver with this archive.root; or is containers[].topic another?")}
 	}
 	var timeline *archive.Timeline
 	if err == nil {
 		timeline, err = archive.LoadTimeline(ctx, changes, t.Container, t.Rules)
 	}
+	var status []ContainerStatus
+	if err == nil {
+		status, err = c.statusOf(ctx, t)
+	}
 	if err != nil {
-		return check.Failed(subject, err).Fix("see what the message says of the table; put lost objects back from a copy")
+		return []check.Finding{check.Failed(subject, err).Fix("see what the message says of the table; put lost objects back from a copy")}
 	}
 	newest, ok := timeline.NewestExact()
-	if !ok {
-		return check.Good(subject, "its archive can be read, and has no exact restore point yet")
+	if ok {
+		findings = append(findings, check.Good(subject, "its archive can be read, and its newest exact restore point is %s", newest.Name))
+	} else {
+		findings = append(findings, check.Good(subject, "its archive can be read, and has no exact restore point yet"))
 	}
-	return check.Good(subject, "its archive can be read, and its newest exact restore point is %s", newest.Name)
+	for _, one := range status {
+		if one.Halt != nil {
+			findings = append(findings, check.Bad(check.Stop, subject, "%v", one.Halt).Fix("%s", one.clearing()))
+		}
+	}
+	return findings
 }

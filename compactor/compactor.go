@@ -12,6 +12,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/blob"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/sleep"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 	"github.com/cosmos-almanac/almanac/schemas"
@@ -68,24 +69,24 @@ func New(opts Options) (*Compactor, error) {
 const firstRetry = time.Minute
 
 // Run takes a snapshot of the newest exact point of every target, now and every interval, until ctx is done. Errors of
-// one target are logged and tried again with the next round; when every target is halted it answers the first halt.
+// one target are logged and tried again with the next round; when every target is halted it answers the first halt. A store
+// that refuses the very first look until somebody mends it is answered with exit code 2.
 func (c *Compactor) Run(ctx context.Context, targets []Target, interval time.Duration) error {
 	for _, t := range targets {
 		c.metrics.begin(t.Container)
 	}
-	for {
+	for begun := false; ; begun = true {
 		pause := interval
 		var halts []error
-		for _, t := range targets {
+		for i, t := range targets {
 			err := c.round(ctx, t)
 			if ctx.Err() != nil {
 				return nil
 			}
-			if noPoint(err) {
-				c.opts.Report(t.Container, nil) // nothing is wrong with this program
-			} else {
-				c.opts.Report(t.Container, err)
+			if !begun && i == 0 && service.IsLasting(err) {
+				return service.Refused(err)
 			}
+			c.note(t, err)
 			var halt *schemas.Halt
 			if errors.As(err, &halt) {
 				halts = append(halts, halt)
@@ -113,15 +114,21 @@ func (c *Compactor) round(ctx context.Context, t Target) error {
 	if err == nil {
 		_, err = c.Execute(ctx, plan)
 	}
+	return err
+}
+
+// note tells what a round came to.
+func (c *Compactor) note(t Target, err error) {
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case err == nil:
 	case noPoint(err):
 		c.opts.Log.Info("no point to take a snapshot of yet", "container", t.Container, "reason", err.Error())
+		err = nil // nothing is wrong with this program
 	default:
 		c.opts.Log.Error("snapshot not taken; tried again with the next round", "container", t.Container, "error", err.Error())
 		c.metrics.failed(t.Container)
 	}
-	return err
+	c.opts.Report(t.Container, err)
 }
 
 // noPoint tells whether an error says only that there is nothing to take a snapshot of.

@@ -133,7 +133,7 @@ func (s *Status) write(w io.Writer) error {
 		}
 		rows = append(rows, []string{c.Container, orDash(c.Incarnation), newest, taken, documents, bytes, strconv.Itoa(c.Snapshots), orDash(c.NewestExact)})
 		if c.Halt != nil {
-			notes = append(notes, fmt.Sprintf("%v\n  once it is mended: almanac-compactor clear --container %s", c.Halt, service.Word(c.Container)))
+			notes = append(notes, fmt.Sprintf("%v\n  %s", c.Halt, c.clearing()))
 		}
 		if c.Incarnation == "" {
 			notes = append(notes, c.Container+": nothing is archived yet")
@@ -148,6 +148,11 @@ func (s *Status) write(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// clearing is the way out of its halt.
+func (s *ContainerStatus) clearing() string {
+	return "once it is mended: almanac-compactor clear --container " + service.Word(s.Container)
 }
 
 func orDash(text string) string {

@@ -141,5 +141,20 @@ func checkSeed(ctx context.Context, c config.Container, live *cosmos.Container, 
 		f := check.Bad(check.Stop, subject, "it began with start: %s, and almanac.yaml says %s: what was begun cannot be changed", seed.Start, c.Start)
 		return []check.Finding{f.Fix("put containers[].start back")}
 	}
-	return nil
+	return checkRanges(ctx, c, seed.Ranges, root)
+}
+
+// checkRanges finds the ranges that are halted, or whose checkpoints cannot be read.
+func checkRanges(ctx context.Context, c config.Container, ranges []schemas.FeedRange, root blob.Store) (findings []check.Finding) {
+	subject := "container " + c.Name()
+	for _, span := range ranges {
+		r, err := readRange(ctx, root, c, span)
+		switch {
+		case err != nil:
+			findings = append(findings, check.Failed(subject, err).Fix("put the object back from a copy"))
+		case r.Halt != nil:
+			findings = append(findings, check.Bad(check.Stop, subject, "%v", r.Halt).Fix("%s", r.clearing(c.Name())))
+		}
+	}
+	return findings
 }

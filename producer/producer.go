@@ -16,6 +16,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/config"
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 	"github.com/cosmos-almanac/almanac/internal/kafka"
+	"github.com/cosmos-almanac/almanac/internal/service"
 	"github.com/cosmos-almanac/almanac/internal/topicid"
 )
 
@@ -105,7 +106,7 @@ func (p *Producer) Run(ctx context.Context) error {
 		}
 		p.clients.Close(members...)
 	}()
-	err := p.open(ctx)
+	err := service.Refused(p.open(ctx))
 	if err == nil {
 		err = p.work(ctx)
 	}

@@ -124,6 +124,11 @@ func readRange(ctx context.Context, root blob.Store, c config.Container, span sc
 	return r, nil
 }
 
+// clearing is the way out of its halt.
+func (r *RangeStatus) clearing(container string) string {
+	return fmt.Sprintf("once it is mended: almanac-producer clear --container %s --range %s", service.Word(container), r.Range)
+}
+
 func (s *Status) write(w io.Writer) error {
 	rows := [][]string{{"CONTAINER", "RANGE", "STATE", "GENERATION", "BASIS", "POSITION", "NEWEST", "PARTITION", "WRITTEN BY", "WRITTEN AT"}}
 	var notes []string
@@ -138,7 +143,7 @@ func (s *Status) write(w io.Writer) error {
 			})
 			switch {
 			case r.Halt != nil:
-				notes = append(notes, fmt.Sprintf("%v\n  once it is mended: almanac-producer clear --container %s --range %s", r.Halt, service.Word(c.Container), r.Range))
+				notes = append(notes, fmt.Sprintf("%v\n  %s", r.Halt, r.clearing(c.Container)))
 			case r.State == stateMissing:
 				notes = append(notes, fmt.Sprintf("%s range %s: its checkpoint is missing; producers make it when they start, or halt the range", c.Container, r.Range))
 			}

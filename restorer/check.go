@@ -24,7 +24,7 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 		return err
 	}
 	findings := checkRoot(ctx, env.Config)
-	if len(findings) == 0 {
+	if !check.Fails(findings) {
 		for _, one := range env.Config.Containers {
 			findings = append(findings, checkArchive(ctx, env, one))
 		}

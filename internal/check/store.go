@@ -25,19 +25,30 @@ func Store(ctx context.Context, store blob.Store, subject, root string) []Findin
 	p := storeProbe{store: store, name: probePrefix + rand.Text(), subject: subject, root: root}
 	findings := p.conditions(ctx)
 	left := p.clean(ctx)
-	if !p.written || findings[0].Severity == Unreachable {
-		return findings // what did not answer, or let nobody in, is said once
+	if p.written && findings[0].Severity != Unreachable { // what did not answer, or let nobody in, is said once
+		findings = append(findings, left...)
 	}
-	return append(findings, left...)
+	return append(findings, secrecy(store, subject, root)...)
 }
 
-// Readable tries what a program needs that only reads: to list nothing. It finds something only where that fails.
+// Readable tries what a program needs that only reads: to list nothing. It finds something only where that fails, or where
+// everybody can read.
 func Readable(ctx context.Context, store blob.Store, subject, root string) []Finding {
+	findings := secrecy(store, subject, root)
 	err := store.List(ctx, probePrefix+rand.Text(), func(blob.Info) error { return nil })
 	if err == nil {
+		return findings
+	}
+	return append(findings, Failed(subject, fmt.Errorf("list: %w", err)).Fix("check that %s is %s, that it can be reached, and that this process may read there", subject, root))
+}
+
+// secrecy warns of a store that is reached without encryption, by a setting of its own.
+func secrecy(store blob.Store, subject, root string) []Finding {
+	if one, ok := store.(interface{ Exposed() bool }); !ok || !one.Exposed() {
 		return nil
 	}
-	return []Finding{Failed(subject, fmt.Errorf("list: %w", err)).Fix("check that %s is %s, that it can be reached, and that this process may read there", subject, root)}
+	f := Bad(Warning, subject, "%s is not encrypted, and archive.allow_http lets it be: everybody on the way can read every document and signature", root)
+	return []Finding{f.Fix("keep it to an emulator in a network of its own; anywhere else write https, and remove archive.allow_http")}
 }
 
 // NotOpened is the finding of a store that cannot even be opened, which asks nobody beyond this machine. subject is the

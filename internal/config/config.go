@@ -118,6 +118,7 @@ type Archive struct {
 	ConnectionString Secret `yaml:"connection_string" help:"Connection string of the storage account: a string, {env: NAME} or {file: PATH}."`
 	AccountKey       Secret `yaml:"account_key" help:"Access key of the storage account: a string, {env: NAME} or {file: PATH}."`
 	SAS              Secret `yaml:"sas" help:"Shared access signature, without the URL before it: a string, {env: NAME} or {file: PATH}."`
+	AllowHTTP        bool   `yaml:"allow_http" default:"false" help:"Let everybody on the way read signatures and all documents where a root's address is http and another machine's: for an emulator in a network of its own, such as Azurite in a container."`
 }
 
 // Producer reads change feeds and publishes them.

@@ -363,8 +363,8 @@ func TestSecretReferences(t *testing.T) {
 		{"variable", "cosmos: {key: {env: K}}", []string{"K=from variable"}, "from variable", ""},
 		{"file", "cosmos: {key: {file: " + file + "}}", nil, "from file", ""},
 		{"setting's own variable", "cosmos: {key: {env: K}}", []string{"ALMANAC_COSMOS_KEY=own"}, "own", ""},
-		{"variable that is not set", "cosmos: {key: {env: K}}", nil, "", "read cosmos.key: environment variable K is not set"},
-		{"file that is absent", "cosmos: {key: {file: /absent}}", nil, "", "read cosmos.key: open /absent: no such file or directory"},
+		{"variable that is not set", "cosmos: {key: {env: K}}", nil, "", "read cosmos.key: environment variable K is not set; set K for this process, or give cosmos.key by {file: PATH}"},
+		{"file that is absent", "cosmos: {key: {file: /absent}}", nil, "", "read cosmos.key: open /absent: no such file or directory; let this process read that file, or name another by cosmos.key"},
 		{"nothing", "", nil, "", "secret is not set"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -393,7 +393,7 @@ func TestReferencesAdvise(t *testing.T) {
 		if !errors.As(err, &got) {
 			t.Fatalf("%s: got %v want a *ReferenceError", test.name, err)
 		}
-		if what, remedy := got.Advice(); !strings.Contains(what, test.what) || !strings.Contains(remedy, test.remedy) || what != err.Error() {
+		if what, remedy := got.Advice(); !strings.Contains(what, test.what) || !strings.Contains(remedy, test.remedy) || what+"; "+remedy != err.Error() {
 			t.Errorf("%s: got %q, %q want %q, %q", test.name, what, remedy, test.what, test.remedy)
 		}
 	}

@@ -14,7 +14,7 @@ type ReferenceError struct {
 	remedy string
 }
 
-func (e *ReferenceError) Error() string { return e.err.Error() }
+func (e *ReferenceError) Error() string { return e.err.Error() + "; " + e.remedy }
 func (e *ReferenceError) Unwrap() error { return e.err }
 
 // Advice is what is wrong, in one line, and what to do about it.

@@ -15,6 +15,7 @@
 package cosmos
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/azcosmos"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
 // Options make a Client.
@@ -55,8 +57,8 @@ func New(o Options) (*Client, error) {
 		return nil, badConfig("cosmos.key is not set; give the account's key, {env: NAME} or {file: PATH}")
 	}
 	key, err := o.Key.Reveal()
-	if err != nil { // it names the setting
-		return nil, badConfig("%w; give the account's key, {env: NAME} or {file: PATH}", err)
+	if err != nil { // it names the setting, and what to do
+		return nil, badConfig("%w", err)
 	}
 	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {
@@ -81,8 +83,19 @@ func New(o Options) (*Client, error) {
 	return client, nil
 }
 
-// ask lets azcosmos ask something about a container, once.
-func (c *Client) ask(database, name string, question func(*azcosmos.ContainerClient) error) error {
+// ask lets azcosmos ask something about a container, once, and no longer than ctx: it asks for the account's regions by the
+// way, and waits for those up to a minute whatever becomes of ctx.
+func ask[T any](ctx context.Context, c *Client, database, name string, question func(context.Context, *azcosmos.ContainerClient) (T, error)) (T, error) {
+	return sleep.Await(ctx, func(ctx context.Context) (got T, err error) {
+		err = c.askNow(database, name, func(container *azcosmos.ContainerClient) (err error) {
+			got, err = question(ctx, container)
+			return err
+		})
+		return got, err
+	})
+}
+
+func (c *Client) askNow(database, name string, question func(*azcosmos.ContainerClient) error) error {
 	c.mu.Lock()
 	asked := c.sdk
 	c.mu.Unlock()

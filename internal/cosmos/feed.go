@@ -81,14 +81,13 @@ func (c *Client) ReadChanges(ctx context.Context, o ReadOptions) (*Page, error) 
 		token = encodeToken(o.Container.RID, o.Range, "")
 	}
 	caught := &capture{rid: o.Container.RID}
-	var answer azcosmos.ChangeFeedResponse
-	if err := c.ask(o.Container.Database, o.Container.Name, func(container *azcosmos.ContainerClient) (err error) {
-		answer, err = container.ReadChangeFeed(context.WithValue(ctx, captureKey{}, caught), &azcosmos.ChangeFeedOptions{
+	answer, err := ask(ctx, c, o.Container.Database, o.Container.Name, func(ctx context.Context, container *azcosmos.ContainerClient) (azcosmos.ChangeFeedResponse, error) {
+		return container.ReadChangeFeed(context.WithValue(ctx, captureKey{}, caught), &azcosmos.ChangeFeedOptions{
 			MaxItemCount: o.MaxItems,
 			Continuation: &token,
 		})
-		return err
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, classify(c.convert(op, err), err)
 	}
 	page := &Page{Items: caught.page.items, Token: answer.ContinuationToken, Charge: answer.RequestCharge}

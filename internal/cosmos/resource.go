@@ -93,11 +93,11 @@ func (c *Container) String() string { return c.Database + "." + c.Name }
 func (c *Client) ReadContainer(ctx context.Context, database, name string) (*Container, error) {
 	op := "read container " + database + "." + name
 	var response azcosmos.ContainerResponse
-	if err := c.persist(ctx, op, func(ctx context.Context) error {
-		return c.ask(database, name, func(container *azcosmos.ContainerClient) (err error) {
-			response, err = container.Read(ctx, nil)
-			return err
+	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
+		response, err = ask(ctx, c, database, name, func(ctx context.Context, container *azcosmos.ContainerClient) (azcosmos.ContainerResponse, error) {
+			return container.Read(ctx, nil)
 		})
+		return err
 	}); err != nil {
 		return nil, err
 	}
@@ -122,11 +122,11 @@ func (c *Client) ReadContainer(ctx context.Context, database, name string) (*Con
 func (c *Client) FeedRanges(ctx context.Context, database, name string) ([]schemas.FeedRange, error) {
 	op := "read feed ranges of " + database + "." + name
 	var answer []azcosmos.FeedRange
-	if err := c.persist(ctx, op, func(ctx context.Context) error {
-		return c.ask(database, name, func(container *azcosmos.ContainerClient) (err error) {
-			answer, err = container.ReadFeedRanges(ctx, nil)
-			return err
+	if err := c.persist(ctx, op, func(ctx context.Context) (err error) {
+		answer, err = ask(ctx, c, database, name, func(ctx context.Context, container *azcosmos.ContainerClient) ([]azcosmos.FeedRange, error) {
+			return container.ReadFeedRanges(ctx, nil)
 		})
+		return err
 	}); err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func TestBadSettings(t *testing.T) {
 	}{
 		"key that is none":  {cosmos.Options{Endpoint: free, Key: config.NewSecret("%")}, 2, []string{"cosmos.key is not base64", "primary or secondary"}},
 		"no key":            {cosmos.Options{Endpoint: free}, 2, []string{"cosmos.key is not set", "{env: NAME}"}},
-		"key of no file":    {cosmos.Options{Endpoint: free, Key: absent.Cosmos.Key}, 2, []string{"cosmos.key", "/absent", "{env: NAME}"}},
+		"key of no file":    {cosmos.Options{Endpoint: free, Key: absent.Cosmos.Key}, 2, []string{"read cosmos.key: open /absent", "name another by cosmos.key"}},
 		"unknown authority": {cosmos.Options{Endpoint: a.server.URL(), Key: config.NewSecret(key)}, 2, []string{"unknown authority", "cosmos.ca_file"}},
 		"nobody there":      {cosmos.Options{Endpoint: free, Key: config.NewSecret(key)}, 1, []string{"refused", "check cosmos.endpoint"}},
 		"name of nobody":    {cosmos.Options{Endpoint: "https://nobody.invalid", Key: config.NewSecret(key)}, 1, []string{"lookup nobody.invalid", "check cosmos.endpoint"}},

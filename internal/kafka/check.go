@@ -76,13 +76,6 @@ func Check(ctx context.Context, cfg config.Kafka, uses []Use) []check.Finding {
 	return findings
 }
 
-// timed bounds one request.
-func timed[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
-	return ask(ctx)
-}
-
 // secrecy warns of secrets that everybody on the way can read.
 func (c *checker) secrecy() []check.Finding {
 	if m := c.cfg.SASL.Mechanism; !c.cfg.TLS.Enabled && (m == config.Plain || m == config.OAuthBearer) {
@@ -130,7 +123,7 @@ func (c *checker) use(ctx context.Context, use Use) []check.Finding {
 	subject := "topic " + use.Topic
 	detail, err := timed(ctx, func(ctx context.Context) (kadm.TopicDetail, error) { return describe(ctx, c.client, use.Topic) })
 	switch {
-	case errors.Is(err, errNoTopic):
+	case errors.Is(err, ErrNoTopic):
 		return []check.Finding{c.missing(ctx, subject, use)}
 	case err != nil:
 		return []check.Finding{check.Failed(subject, err).Fix("grant this user Describe on the topic; look at the brokers' health")}

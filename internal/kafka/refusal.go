@@ -32,8 +32,10 @@ func explain(at string, err error) error {
 		return refused("kafka.brokers "+at+" refuse who connects", err, "check kafka.sasl.user, kafka.sasl.password or the token")
 	case strings.Contains(err.Error(), "unexpected data in oauth response"): // why not, which the client does not hand on (sasl/oauth)
 		return badConfig("kafka.brokers %s refuse the token: is it for them, and still good? (%v)", at, err)
-	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return badConfig("kafka.brokers %s do not know kafka.sasl.mechanism: %v", at, err)
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return refused("kafka.brokers "+at+" do not know kafka.sasl.mechanism", err, "set kafka.sasl.mechanism to one of those that the brokers have in sasl.enabled.mechanisms for this port")
+	case errors.Is(err, kerr.IllegalSaslState):
+		return refused("kafka.brokers "+at+" let nobody sign in at this port", err, "remove kafka.sasl, or name the port where they do")
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return refused("kafka.brokers "+at+" do not let this user in", err, "grant it Describe on the cluster")
 	case errors.As(err, &unknown):
@@ -45,7 +47,41 @@ func explain(at string, err error) error {
 	case strings.Contains(err.Error(), "remote error: tls:"): // an alert; its type is not exported (crypto/tls)
 		return refused("kafka.brokers "+at+" refuse this client's certificate", err, "check kafka.tls.cert_file and kafka.tls.key_file")
 	}
+	if cut := cutOff(at, err); cut != nil {
+		return cut
+	}
 	return advice.With(fmt.Errorf("kafka.brokers %s do not answer: %w", at, err), silenceRemedy(at))
+}
+
+// cutOff is what is wrong with a connection that ended before anything was answered, nil where it is something else. Which
+// kind of end it was the client tells in its words only (kgo/errors.go, kgo/broker.go). That a connection was closed may pass: a
+// broker that stops does so too.
+func cutOff(at string, err error) error {
+	for _, one := range []struct {
+		words, what, remedy string
+		lasting             bool
+	}{
+		{"immediately after a dial", "close connections that begin with TLS", "set kafka.tls.enabled to false, or name in kafka.brokers the port that speaks TLS", false},
+		{"during api versions negotiation", "close connections that begin without TLS", "set kafka.tls.enabled to true, or name in kafka.brokers the port that speaks without", false},
+		{
+			"immediately after a request was issued", "close connections on which nobody has signed in",
+			"set kafka.sasl.mechanism, kafka.sasl.user and kafka.sasl.password, or name in kafka.brokers the port that wants none", false,
+		},
+		{"appear to be a tls alert", "speak TLS at this port", "set kafka.tls.enabled to true, or name in kafka.brokers the port that speaks without", true},
+		{"beginning of an HTTP response", "speak HTTP at this port, not Kafka", "name in kafka.brokers the port that speaks Kafka", true},
+	} {
+		known := fmt.Errorf("kafka.brokers %s %s", at, one.what)
+		switch {
+		case !strings.Contains(err.Error(), one.words):
+		case one.lasting:
+			return &ConfigError{advice.With(known, one.remedy)}
+		case isNamespace(at): // which always speaks TLS and wants a signature
+			return nil
+		default:
+			return advice.With(known, one.remedy)
+		}
+	}
+	return nil
 }
 
 // refused is that connections are refused as they are configured, with the remedy.

@@ -83,9 +83,12 @@ func mechanismOf(cfg config.Kafka) (sasl.Mechanism, error) {
 		return bearer(cfg)
 	case config.Plain, config.ScramSHA256, config.ScramSHA512:
 	}
+	if !s.Password.IsSet() {
+		return nil, badConfig("kafka.sasl.mechanism %s needs kafka.sasl.password; give a string, {env: NAME} or {file: PATH}", s.Mechanism)
+	}
 	password, err := s.Password.Reveal()
-	if err != nil {
-		return nil, badConfig("kafka.sasl.mechanism %s needs kafka.sasl.password: %w; give a string, {env: NAME} or {file: PATH}", s.Mechanism, err)
+	if err != nil { // it names the setting, and what to do
+		return nil, badConfig("%w", err)
 	}
 	switch s.Mechanism {
 	case config.ScramSHA256:

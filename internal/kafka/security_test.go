@@ -37,7 +37,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"no file of authorities", config.Kafka{TLS: config.KafkaTLS{Enabled: true, CAFile: absent}}, "read kafka.tls.ca_file: open " + absent},
 		{"authorities that are none", config.Kafka{TLS: config.KafkaTLS{Enabled: true, CAFile: empty}}, "holds no certificate in PEM form"},
 		{"no certificate", config.Kafka{TLS: config.KafkaTLS{Enabled: true, CertFile: absent, KeyFile: absent}}, "read kafka.tls.cert_file and kafka.tls.key_file: open " + absent},
-		{"password that is not set", config.Kafka{SASL: config.KafkaSASL{Mechanism: config.ScramSHA512, User: "a"}}, "SCRAM-SHA-512 needs kafka.sasl.password: secret is not set"},
+		{"password that is not set", config.Kafka{SASL: config.KafkaSASL{Mechanism: config.ScramSHA512, User: "a"}}, "SCRAM-SHA-512 needs kafka.sasl.password; give a string, {env: NAME} or {file: PATH}"},
 		{"no token", config.Kafka{SASL: config.KafkaSASL{Mechanism: config.OAuthBearer, TokenFile: absent}}, "read kafka.sasl.token_file: open " + absent},
 		{"empty token", config.Kafka{SASL: config.KafkaSASL{Mechanism: config.OAuthBearer, TokenFile: empty}}, "holds no token: want one line"},
 		{"no namespace", config.Kafka{SASL: config.KafkaSASL{Mechanism: config.OAuthBearer}}, "the first one's host is the Event Hubs namespace"},

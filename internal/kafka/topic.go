@@ -28,8 +28,8 @@ const (
 	brokerMessage = 1_048_588 // the brokers' own default of the largest batch
 )
 
-// errNoTopic is in the chain of errors of topics that do not exist.
-var errNoTopic = errors.New("topic does not exist")
+// ErrNoTopic is in the chain of errors of topics that do not exist.
+var ErrNoTopic = errors.New("topic does not exist")
 
 // Topic tells how many partitions a topic has.
 func Topic(ctx context.Context, client *kgo.Client, name string) (int32, error) {
@@ -53,7 +53,7 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 	if err == nil {
 		return partitions, past.check(ctx, client, name)
 	}
-	if !cfg.CreateTopics || !errors.Is(err, errNoTopic) {
+	if !cfg.CreateTopics || !errors.Is(err, ErrNoTopic) {
 		return 0, err
 	}
 	if err := past.MayMake(ctx); err != nil {
@@ -105,11 +105,11 @@ func (p Past) check(ctx context.Context, client *kgo.Client, name string) error 
 
 // describe reads a topic's metadata.
 func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicDetail, error) {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
 	seeds, _ := client.OptValue(kgo.SeedBrokers).([]string)
 	at := strings.Join(seeds, ",")
-	topics, err := kadm.NewClient(client).ListTopics(ctx, name)
+	topics, err := timed(ctx, func(ctx context.Context) (kadm.TopicDetails, error) {
+		return kadm.NewClient(client).ListTopics(ctx, name)
+	})
 	detail, ok := topics[name]
 	refused := errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(detail.Err, kerr.TopicAuthorizationFailed)
 	switch {
@@ -128,11 +128,11 @@ func describe(ctx context.Context, client *kgo.Client, name string) (kadm.TopicD
 	return detail, nil
 }
 
-// missingError is errNoTopic in words for people.
+// missingError is ErrNoTopic in words for people.
 type missingError struct{ text string }
 
 func (e *missingError) Error() string { return e.text }
-func (e *missingError) Unwrap() error { return errNoTopic }
+func (e *missingError) Unwrap() error { return ErrNoTopic }
 
 // making says whether a topic is made or only tried.
 type making uint8

@@ -91,7 +91,16 @@ func newLogger(cfg config.Service, out io.Writer) (*slog.Logger, error) {
 	if cfg.LogFormat == "text" || (cfg.LogFormat == "" && isTerminal(out)) {
 		return slog.New(slog.NewTextHandler(out, options)), nil
 	}
+	options.ReplaceAttr = inSeconds
 	return slog.New(slog.NewJSONHandler(out, options)), nil
+}
+
+// inSeconds names the unit of durations, which JSON would hold as a bare number of nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.Float64(a.Key+"_seconds", a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 func isTerminal(stream io.Writer) bool {

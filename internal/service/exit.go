@@ -34,6 +34,23 @@ func Halt(err error) error { return &exitError{err, Halted} }
 // Differ marks the finding that what was compared is different.
 func Differ(err error) error { return &exitError{err, Different} }
 
+// IsLasting says whether an error without an exit code of its own says, by a method Lasting() bool, that it stays until
+// somebody mends the configuration, or the rights that it stands on.
+func IsLasting(err error) bool {
+	var lasting interface{ Lasting() bool }
+	return ExitCode(err) == Retryable && errors.As(err, &lasting) && lasting.Lasting()
+}
+
+// Refused marks an error that IsLasting as one of configuration, and leaves all others as they are. Run does so to what ends
+// a command that prints a result; one that goes on until it is stopped does so while it starts, and not later: what was
+// granted once may be granted again.
+func Refused(err error) error {
+	if IsLasting(err) {
+		return Usage(err)
+	}
+	return err
+}
+
 type exitError struct {
 	err  error
 	code int

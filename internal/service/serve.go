@@ -28,6 +28,9 @@ func (e *Env) Serve(ctx context.Context, run func(context.Context) error) error 
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", e.Config.Service.Listen)
+	if err != nil && ctx.Err() != nil {
+		return nil // it was stopped before it began
+	}
 	if err != nil {
 		return fmt.Errorf("listen on service.listen: %w", err)
 	}

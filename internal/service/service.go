@@ -123,7 +123,7 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	case served:
 		env.Log.Info("stopped", "exit", Done)
 	}
-	return report(program, streams, err)
+	return report(program, streams, Refused(err))
 }
 
 // report prints the error of a command line as one line.
@@ -146,7 +146,7 @@ func withGrace(ctx context.Context, env *Env, run func() error) error {
 	}
 	grace := env.Config.Service.ShutdownGrace
 	if env.served.Load() {
-		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace.String())
+		env.Log.Info("stopping", "cause", context.Cause(ctx).Error(), "grace", grace)
 	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()

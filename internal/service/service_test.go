@@ -244,6 +244,39 @@ func TestManyProgramsInOneProcess(t *testing.T) {
 	group.Wait()
 }
 
+// TestStoppedBeforeItBegan: a server that is stopped before it listens is done, as at any other moment.
+func TestStoppedBeforeItBegan(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("signal"))
+	for _, listen := range []string{"", "localhost:0"} {
+		environ := []string{"ALMANAC_CONFIG=" + configFile(t, fmt.Sprintf("service: {listen: %q}\n", listen))}
+		if code, _, stderr := run(ctx, t, environ, "run"); code != 0 {
+			t.Errorf("listen %q: got exit %d want 0\n%s", listen, code, stderr)
+		}
+	}
+}
+
+// TestDurationsInLogs have a unit in either format.
+func TestDurationsInLogs(t *testing.T) {
+	for format, want := range map[string]string{"text": " grace=15ms", "json": `,"grace_seconds":0.015}`} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		log := newSyncBuffer()
+		done := make(chan int, 1)
+		environ := []string{"ALMANAC_CONFIG=" + configFile(t, "service: {shutdown_grace: 15ms, log_format: "+format+"}\n")}
+		go func() {
+			done <- service.Run(ctx, toy(), []string{"run", "--deaf"}, environ, service.Streams{Out: io.Discard, Err: log})
+		}()
+		first := <-log.lines
+		cancel(errors.New("enough"))
+		if <-done; !strings.Contains(first, "starting") {
+			t.Errorf("%s: got %s want that it starts", format, first)
+		}
+		if got := <-log.lines; !strings.Contains(got, "stopping") || !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %s want %s at its end", format, got, want)
+		}
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -1,4 +1,4 @@
-// Package sleep waits for a time, or until a context ends.
+// Package sleep waits for a time, or for an answer, or until a context ends.
 package sleep
 
 import (

@@ -22,7 +22,7 @@ func layers() []layer {
 		{"internal/advice", nil, "an error and its remedy; what is to be said is its user's business"},
 		{"internal/failpoint", nil, "empty without its build tag, so it must not bring anything along"},
 		{"internal/check", []string{"internal/blob"}, "findings and the probe of a store; what a program needs is the program's business"},
-		{"internal/kafka", []string{"internal/advice", "internal/config", "internal/check", "internal/entra", "schemas"}, "a client with options, and what it finds of topics; who reads what is the programs' business"},
+		{"internal/kafka", []string{"internal/advice", "internal/config", "internal/check", "internal/entra", "internal/sleep", "schemas"}, "a client with options, and what it finds of topics; who reads what is the programs' business"},
 		{"internal/cosmos", []string{"internal/advice", "internal/sleep", "internal/config", "schemas"}, "a client with a page scanner; generations and marks are the producer's business"},
 		{"internal/entra", nil, "who the programs are to Azure; what a token is for is its user's business"},
 		{"internal/blob", []string{"internal/config", "internal/entra"}, "a store of four methods; it knows no name that is kept in it"},

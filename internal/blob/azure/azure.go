@@ -48,6 +48,9 @@ type Options struct {
 	AccountKey       config.Secret
 	SAS              config.Secret
 
+	// AllowHTTP lets a key or a signature, and all documents, go to another machine unencrypted.
+	AllowHTTP bool
+
 	// Credential is Entra ID's when none of the secrets is set. Default: entra.Default.
 	Credential azcore.TokenCredential
 
@@ -95,6 +98,10 @@ func New(at Location, opts Options) (*Store, error) {
 		opts.Transport = newTransport()
 	}
 	client, at, err := dial(at, opts)
+	if err == nil && at.Exposed() && !opts.AllowHTTP {
+		err = &LocationError{fmt.Errorf("%s is not encrypted: everybody on the way could read signatures and documents; write https (in archive.connection_string "+
+			"DefaultEndpointsProtocol=https), or, for an emulator in a network of its own, set archive.allow_http", at.Endpoint)}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
@@ -103,6 +110,9 @@ func New(at Location, opts Options) (*Store, error) {
 
 // Location is where the store keeps its objects.
 func (s *Store) Location() Location { return s.at }
+
+// Exposed says whether everybody on the way can read what goes there and comes from there.
+func (s *Store) Exposed() bool { return s.at.Exposed() }
 
 // Container is the SDK's client of the container, for programs that make or inspect it.
 func (s *Store) Container() *container.Client { return s.client }
@@ -126,19 +136,19 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	case opts.ConnectionString.IsSet():
 		text, err := opts.ConnectionString.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.connection_string: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialConnectionString(at, text, &how)
 	case opts.AccountKey.IsSet():
 		key, err := opts.AccountKey.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.account_key: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialKey(at, key, &how)
 	case opts.SAS.IsSet():
 		sas, err := opts.SAS.Reveal()
 		if err != nil {
-			return nil, at, &LocationError{fmt.Errorf("archive.sas: %w", err)}
+			return nil, at, &LocationError{err} // it names the setting
 		}
 		return dialSAS(at, sas, &how)
 	}

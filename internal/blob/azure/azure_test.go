@@ -320,16 +320,19 @@ func TestErrorsAdvise(t *testing.T) {
 	for _, test := range []struct {
 		status     int
 		code, want string
+		lasting    bool
 	}{
-		{404, "ContainerNotFound", "account account, container container: 404 ContainerNotFound (request r1): the container does not exist: create it"},
-		{403, "AuthorizationFailure", "allow its address or network in the account's firewall"},
-		{403, "AuthorizationPermissionMismatch", "Storage Blob Data Contributor"},
-		{403, "AuthenticationFailed", "this machine's clock is right"},
-		{403, "KeyBasedAuthenticationNotPermitted", "use Entra ID"},
-		{409, "BlobImmutableDueToPolicy", "see producer.root"},
-		{409, "SnapshotsPresent", "snapshots"},
-		{400, "InvalidQueryParameterValue", "400 InvalidQueryParameterValue"},
-		{418, "", "not of Azure Blob Storage"},
+		{404, "ContainerNotFound", "account account, container container: 404 ContainerNotFound (request r1): the container does not exist: create it", true},
+		{403, "AuthorizationFailure", "allow its address or network in the account's firewall", true},
+		{403, "AuthorizationPermissionMismatch", "Storage Blob Data Contributor", true},
+		{403, "AuthenticationFailed", "this machine's clock is right", true},
+		{403, "KeyBasedAuthenticationNotPermitted", "use Entra ID", true},
+		{401, "NoAuthenticationInformation", "the key, signature or token is not accepted", true},
+		{403, "InsufficientAccountPermissions", "use its primary endpoint", false},
+		{409, "BlobImmutableDueToPolicy", "see producer.root", false},
+		{409, "SnapshotsPresent", "snapshots", false},
+		{400, "InvalidQueryParameterValue", "400 InvalidQueryParameterValue", false},
+		{418, "", "not of Azure Blob Storage", false},
 	} {
 		t.Run(test.code, func(t *testing.T) {
 			s := newService(t, httptest.NewServer, func(*http.Request) (int, map[string]string, string) {
@@ -340,6 +343,10 @@ func TestErrorsAdvise(t *testing.T) {
 			err := s.store(t, Options{}).Delete(t.Context(), "o")
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v want one line with %q", err, test.want)
+			}
+			var refused interface{ Lasting() bool }
+			if !errors.As(err, &refused) || refused.Lasting() != test.lasting {
+				t.Errorf("got %v want lasting: %v", err, test.lasting)
 			}
 		})
 	}

@@ -84,9 +84,12 @@ func TestErrorsAdviseOnConnections(t *testing.T) {
 	untrusted := newService(t, httptest.NewTLSServer, func(*http.Request) (int, map[string]string, string) { return 201, written(), "" })
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	for _, test := range []struct{ name, at, want string }{
-		{"certificate of an unknown authority", untrusted.URL + "/sky/archive", "SSL_CERT_FILE"},
-		{"refused connection", closed.URL + "/sky/archive", "the endpoint does not answer"},
+	for _, test := range []struct {
+		name, at, want string
+		lasting        bool
+	}{
+		{"certificate of an unknown authority", untrusted.URL + "/sky/archive", "SSL_CERT_FILE", true},
+		{"refused connection", closed.URL + "/sky/archive", "the endpoint does not answer", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			at, err := ParseLocation(test.at)
@@ -104,6 +107,10 @@ func TestErrorsAdviseOnConnections(t *testing.T) {
 			}
 			if what, remedy := adviser.Advice(); !strings.Contains(remedy, test.want) || !strings.Contains(what, "account sky, container archive") {
 				t.Errorf("got %q -> %q want %q", what, remedy, test.want)
+			}
+			var refused interface{ Lasting() bool }
+			if lasting := errors.As(err, &refused) && refused.Lasting(); lasting != test.lasting {
+				t.Errorf("got %v, lasting: %v want %v", err, lasting, test.lasting)
 			}
 		})
 	}

@@ -26,8 +26,12 @@ func (s *Store) explain(op, name string, err error) error {
 	}
 	remedy := s.remedy(err)
 	var answer *azcore.ResponseError
-	if errors.As(err, &answer) {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &answer):
 		err = &ServiceError{Status: answer.StatusCode, Code: answer.ErrorCode, request: requestID(answer)}
+	case errors.As(err, &untrusted):
+		err = &untrustedError{err}
 	}
 	return blob.Advise(fmt.Errorf("%s: %w", where, err), remedy)
 }
@@ -43,6 +47,24 @@ type ServiceError struct {
 func (e *ServiceError) Error() string {
 	return fmt.Sprintf("%d %s (request %s)", e.Status, e.Code, e.request)
 }
+
+// Lasting says whether it stays so until somebody mends the configuration, the account or the rights in it.
+func (e *ServiceError) Lasting() bool {
+	switch bloberror.Code(e.Code) {
+	case bloberror.ContainerNotFound, bloberror.InvalidAuthenticationInfo, "AccountRequiresHttps":
+		return true
+	case bloberror.InsufficientAccountPermissions: // for the time of a failover
+		return false
+	}
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
+// untrustedError is that the endpoint shows a certificate that is not taken.
+type untrustedError struct{ err error }
+
+func (e *untrustedError) Error() string { return e.err.Error() }
+func (e *untrustedError) Unwrap() error { return e.err }
+func (e *untrustedError) Lasting() bool { return true }
 
 func requestID(answer *azcore.ResponseError) string {
 	if answer.RawResponse == nil {

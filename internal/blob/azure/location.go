@@ -38,7 +38,7 @@ func (e *LocationError) ExitCode() int { return 2 }
 //
 //	az://account/container/prefix
 //	https://account.blob.core.windows.net/container/prefix   (or another cloud's blob endpoint)
-//	http://127.0.0.1:10000/devstoreaccount1/container/prefix  (Azurite)
+//	http://127.0.0.1:10000/devstoreaccount1/container/prefix  (Azurite; at another machine see Options.AllowHTTP)
 //
 // The prefix may be left out. Its error is a *LocationError and never shows a query, which may be a SAS.
 func ParseLocation(text string) (Location, error) {
@@ -177,21 +177,14 @@ func dialConnectionString(at Location, text string, how *container.ClientOptions
 	return nil, at, &LocationError{errors.New("archive.connection_string has neither AccountKey nor SharedAccessSignature; copy it whole from the account's access keys")}
 }
 
-// checkSecrecy insists on https for a key or a signature, which everybody on the way could use or read by http, with all
-// documents. Nobody is on the way to this machine, where Azurite is.
-func (l Location) checkSecrecy() error {
+// Exposed says whether everybody on the way can use a key or read a signature, and read all documents: by http to another
+// machine. Nobody is on the way to this machine, where Azurite is.
+func (l Location) Exposed() bool {
 	u, err := url.Parse(l.Endpoint)
-	if err != nil || u.Scheme == "https" || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback() {
-		return nil // what is no address fails by itself
-	}
-	return &LocationError{fmt.Errorf("%s is not encrypted: everybody on the way could read signatures and documents; "+
-		"write https (in archive.connection_string DefaultEndpointsProtocol=https); http is for an emulator on this machine only", l.Endpoint)}
+	return err == nil && u.Scheme != "https" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback() // what is no address fails by itself
 }
 
 func dialKey(at Location, key string, how *container.ClientOptions) (*container.Client, Location, error) {
-	if err := at.checkSecrecy(); err != nil {
-		return nil, at, err
-	}
 	if _, err := base64.StdEncoding.DecodeString(key); err != nil {
 		return nil, at, &LocationError{errors.New("the account's key is not Base64; copy it whole from the account's access keys")}
 	}
@@ -204,9 +197,6 @@ func dialKey(at Location, key string, how *container.ClientOptions) (*container.
 }
 
 func dialSAS(at Location, sas string, how *container.ClientOptions) (*container.Client, Location, error) {
-	if err := at.checkSecrecy(); err != nil {
-		return nil, at, err
-	}
 	sas = strings.TrimPrefix(sas, "?")
 	if values, err := url.ParseQuery(sas); err != nil || values.Get("sig") == "" {
 		return nil, at, &LocationError{errors.New("the shared access signature has no sig; want its query, sv=…&…&sig=…, without the URL before it")}

@@ -98,6 +98,45 @@ func TestConnectionStringNamesTheEndpoint(t *testing.T) {
 	}
 }
 
+// TestAllowHTTP: what is asked for by name is given, and known to be exposed; Entra ID's tokens go by https all the same.
+func TestAllowHTTP(t *testing.T) {
+	for _, test := range []struct {
+		name, at string
+		opts     Options
+		exposed  bool
+		err      string
+	}{
+		{"key", "http://azurite:10000/devstoreaccount1/archive", Options{AccountKey: config.NewSecret("a2V5")}, true, ""},
+		{"signature", "http://azurite:10000/devstoreaccount1/archive", Options{SAS: config.NewSecret("sig=x")}, true, ""},
+		{
+			"connection string", "az://devstoreaccount1/archive",
+			Options{ConnectionString: config.NewSecret("AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint=http://azurite.example:10000/devstoreaccount1")},
+			true, "",
+		},
+		{"this machine", "http://localhost:10000/devstoreaccount1/archive", Options{AccountKey: config.NewSecret("a2V5")}, false, ""},
+		{"encrypted", "az://sky/archive", Options{AccountKey: config.NewSecret("a2V5")}, false, ""},
+		{"token", "http://azurite:10000/devstoreaccount1/archive", Options{Credential: token{}}, false, "https endpoints only"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			at, err := ParseLocation(test.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.opts.AllowHTTP = true
+			store, err := New(at, test.opts)
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got %v want %q", err, test.err)
+				}
+				return
+			}
+			if err != nil || store.Exposed() != test.exposed {
+				t.Fatalf("got %v, %v want exposed: %v", store, err, test.exposed)
+			}
+		})
+	}
+}
+
 // TestThisMachineNeedsNoTLS: Azurite speaks http.
 func TestThisMachineNeedsNoTLS(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "127.1.2.3", "[::1]", "localhost"} {

@@ -58,7 +58,7 @@ func open(root string, credentials config.Archive, folder func(path string) (*di
 			return nil, err
 		}
 		return orNone(azure.New(at, azure.Options{
-			ConnectionString: credentials.ConnectionString, AccountKey: credentials.AccountKey, SAS: credentials.SAS,
+			ConnectionString: credentials.ConnectionString, AccountKey: credentials.AccountKey, SAS: credentials.SAS, AllowHTTP: credentials.AllowHTTP,
 		}))
 	case "abfss", "abfs", "wasbs", "wasb":
 		return nil, &Error{fmt.Errorf("open %s://%s: %s is a name of Hadoop's; write az://account/container/prefix", scheme, rest, scheme)}

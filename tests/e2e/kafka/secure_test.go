@@ -97,11 +97,11 @@ func TestRefusals(t *testing.T) {
 			s.cfg.TLS.CAFile = other.File
 		}, check.Stop, " -> give it by kafka.tls.ca_file"},
 		{"no certificate", tls.RequireAndVerifyClientCert, func(*testing.T, *secured) {}, check.Stop, " -> check kafka.tls.cert_file and kafka.tls.key_file"},
-		{"no TLS", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.TLS = config.KafkaTLS{} }, check.Unreachable, "is TLS missing?"},
-		{"no SASL", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.SASL = config.KafkaSASL{} }, check.Unreachable, "is SASL missing?"},
+		{"no TLS", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.TLS = config.KafkaTLS{} }, check.Unreachable, " -> set kafka.tls.enabled to true"},
+		{"no SASL", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.SASL = config.KafkaSASL{} }, check.Unreachable, " -> set kafka.sasl.mechanism, kafka.sasl.user and kafka.sasl.password"},
 		{"token where there are none", tls.NoClientCert, func(_ *testing.T, s *secured) {
 			s.cfg.SASL = config.KafkaSASL{Mechanism: config.OAuthBearer, TokenFile: token}
-		}, check.Stop, "do not know kafka.sasl.mechanism"},
+		}, check.Stop, "do not know kafka.sasl.mechanism: UNSUPPORTED_SASL_MECHANISM: The broker does not support the requested SASL mechanism. -> set kafka.sasl.mechanism to one"},
 		{"wrong password", tls.NoClientCert, func(_ *testing.T, s *secured) { s.cfg.SASL.Password = config.NewSecret("wrong") }, check.Unreachable, "do not answer"},
 		{"name that the certificate has not", tls.NoClientCert, func(t *testing.T, s *secured) {
 			_, port, err := net.SplitHostPort(s.cfg.Brokers[0])

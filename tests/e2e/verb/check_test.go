@@ -2,6 +2,7 @@ package verb_test
 
 import (
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -175,8 +176,15 @@ func TestWithoutCredential(t *testing.T) {
 		if _, _, stderr := w.run(program, "check", "--service-log-level", "debug"); strings.Count(stderr, "EnvironmentCredential: missing") != 1 {
 			t.Errorf("%s: got\n%swant the details, once", program, stderr)
 		}
-		if exit, _, stderr := w.run(program, "status"); exit != 1 || !strings.Contains(stderr, "sign in with `az login`") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s status: got exit %d\n%swant exit 1, and one line", program, exit, stderr)
+		if exit, _, stderr := w.run(program, "status"); exit != 2 || !strings.Contains(stderr, "sign in with `az login`") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s status: got exit %d\n%swant exit 2, and one line", program, exit, stderr)
+		}
+		verb := "run"
+		if program == "restorer" {
+			verb = "points"
+		}
+		if exit, _, stderr := w.run(program, verb); exit != 2 || !strings.Contains(stderr, "sign in with `az login`") {
+			t.Errorf("%s %s: got exit %d\n%swant exit 2, and what to do", program, verb, exit, stderr)
 		}
 	}
 }
@@ -235,4 +243,49 @@ func TestCheckOfWhatWasBegun(t *testing.T) {
 			t.Errorf("%s: got exit %d\n%s%swant exit %d: %s", test.name, exit, stdout, stderr, test.exit, test.want)
 		}
 	}
+}
+
+// TestCheckOfAnotherArchive: a topic whose records were published for another archive stops an archiver at the first of them,
+// whether this archive has begun a topic of that name or not.
+func TestCheckOfAnotherArchive(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	w.write(20)
+	stop := w.start("producer")
+	w.eventually("records in all partitions", func() string {
+		ends, err := w.admin.ListEndOffsets(t.Context(), topic)
+		w.must(err)
+		for _, end := range ends[topic] {
+			if end.Offset == 0 {
+				return fmt.Sprintf("partition %d has none", end.Partition)
+			}
+		}
+		return ""
+	})
+	stop()
+	if exit, report := w.check("archiver"); exit != 0 {
+		t.Fatalf("got exit %d, %+v want all well with the archive that they were published for", exit, report)
+	}
+	w.settings["archive.root"] = filepath.Join(w.dir, "other")
+	w.must(os.MkdirAll(filepath.Join(w.dir, "other", topic), 0o755))
+	for _, test := range []struct{ name, want string }{
+		{"not begun", "and the archive has no topic.json"},
+		{"begun", "topic.json says 6ba7b810-9dad-41d1-80b4-00c04fd430c8"},
+	} {
+		if test.name == "begun" {
+			w.must(os.WriteFile(filepath.Join(w.dir, "other", topic, "topic.json"), []byte(`{"uuid":"6ba7b810-9dad-41d1-80b4-00c04fd430c8","format":1}`), 0o600))
+		}
+		exit, stdout, stderr := w.run("archiver", "check")
+		remedy := "-> put back the one that belongs to it, or archive under another topic name\n"
+		if exit != 2 || strings.Count(stdout, test.want) != 2 || !strings.Contains(stdout, remedy) || stderr == "" {
+			t.Errorf("%s: got exit %d\n%s%swant exit 2, and of both partitions %q, %q", test.name, exit, stdout, stderr, test.want, remedy)
+		}
+		if exit, stdout, _ := w.run("archiver", "status"); exit != 0 || !strings.Contains(stdout, test.want) || !strings.Contains(stdout, " uuid ") {
+			t.Errorf("%s: got exit %d\n%swant %q in the status too", test.name, exit, stdout, test.want)
+		}
+	}
+	if exit, _, stderr := w.run("archiver", "run"); exit != 3 || !strings.Contains(stderr, "6ba7b810-9dad-41d1-80b4-00c04fd430c8") {
+		t.Errorf("got exit %d\n%swant what check foretold", exit, stderr)
+	}
+	w.finds("archiver", "topic partition "+topic+"/0 is halted since", "once it is mended: almanac-archiver clear --topic "+topic+" --partition 0")
 }

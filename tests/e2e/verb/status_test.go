@@ -192,7 +192,18 @@ func TestStatusOfTrouble(t *testing.T) {
 		t.Errorf("got %+v want the halt", p)
 	}
 
+	w.finds("archiver", "topic partition "+topic+"/0 is halted since", "once they are back: almanac-archiver clear --topic "+topic+" --partition 0\n")
+	w.finds("producer", "range shop.products is halted since", "almanac-producer clear --container shop.products --range ")
+	w.finds("compactor", "container shop.products is halted since", "almanac-compactor clear --container shop.products")
+	w.must(archive.RemoveHalt(t.Context(), store, topic, 0))
+	if exit, report := w.check("archiver"); exit != 0 {
+		t.Errorf("got exit %d, %+v want all well once the halt is cleared", exit, report)
+	}
+	w.must(archive.WriteTopicHalt(t.Context(), store, topic, halt("topic "+topic, "x")))
+
 	w.kafka.Close()
+	w.finds("archiver", "topic "+topic+" is halted since", "almanac-archiver clear --topic "+topic) // halts are read without brokers
+	w.must(archive.RemoveTopicHalt(t.Context(), store, topic))
 	exit, stdout, stderr := w.run("archiver", "status")
 	if exit != 1 || !strings.Contains(stdout, "unknown") || !strings.Contains(stderr, "do not answer") {
 		t.Errorf("got exit %d\n%s%swant what the archive says, and that the brokers do not answer", exit, stdout, stderr)
@@ -247,17 +258,24 @@ func TestStatusOfTopicsThatChanged(t *testing.T) {
 	if p := partitions.Topics[0].Partitions[1]; p.State != "gap" || *p.Start != next+2 {
 		t.Errorf("got %+v want a gap up to %d", p, next+2)
 	}
+	w.finds("archiver", fmt.Sprintf("records are gone that were never archived; the archiver halts there: the topic begins at offset %d", next+2), "--partition 1 --accept-gap")
 	w.must(w.kafka.DeleteTopic(topic))
 	w.createTopic(3, nil)
 	exit, stdout, _ := w.run("archiver", "status")
 	if exit != 0 || !strings.Contains(stdout, "shorter") || !strings.Contains(stdout, "it was made anew, or lost its end") {
 		t.Errorf("got exit %d\n%swant that the topic is shorter than its archive", exit, stdout)
 	}
+	w.finds("archiver", "the topic ends before the archive does: it was made anew, or lost its end", "archive it under another topic name")
 	w.publishStrangers(3, 100)
 	exit, stdout, _ = w.run("archiver", "status")
-	if exit != 0 || strings.Contains(stdout, "behind") || !strings.Contains(stdout, "the topic was made anew, or lost its end, and has grown since") {
+	if exit != 0 || strings.Contains(stdout, "behind") || !strings.Contains(stdout, "it was made anew, or lost its end, and has grown since") {
 		t.Errorf("got exit %d\n%swant that the topic is another one, although it is longer than its archive", exit, stdout)
 	}
+	w.finds("archiver", "the topic holds another record than was archived from the same offset", "archive it under another topic name")
+	w.must(w.kafka.DeleteTopic(topic))
+	w.must(w.kafka.CreateTopic(topic, 1, nil))
+	w.publishStrangers(1, 100)
+	w.finds("archiver", "the topic has fewer partitions than it had: it was made anew", "archive it under another topic name")
 	root, err := dir.New(w.archive, dir.Options{})
 	w.must(err)
 	w.must(archive.WriteTopicHalt(t.Context(), root, topic, &schemas.Halt{Unit: "topic " + topic, Reason: "it is another one", Since: time.Now()}))
@@ -269,6 +287,21 @@ func TestStatusOfTopicsThatChanged(t *testing.T) {
 		if exit, stdout, stderr := w.run("archiver", "clear", "--topic", topic); exit != 0 || !strings.HasPrefix(stdout, want) {
 			t.Errorf("got exit %d\n%s%swant %s", exit, stdout, stderr, want)
 		}
+	}
+}
+
+// finds runs a program's check, which must stop at a finding of this text and remedy, and say it once.
+func (w *world) finds(program, text, remedy string) {
+	w.t.Helper()
+	exit, report := w.check(program)
+	found := 0
+	for _, f := range report.Findings {
+		if f.Severity == check.Stop && strings.Contains(f.Text, text) && strings.Contains(f.Remedy, remedy) {
+			found++
+		}
+	}
+	if exit != 2 || found != 1 {
+		w.t.Errorf("got exit %d, %+v want exit 2, and once %q with %q", exit, report.Findings, text, remedy)
 	}
 }
 
