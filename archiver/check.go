@@ -132,6 +132,9 @@ func checkTable(v *view) check.Finding {
 	if err := archive.CheckUUID(v.table.snapshot, v.table.uuid); err != nil {
 		return check.Bad(check.Stop, subject, "%v", err).Fix("put back the topic.json that the table was begun with, or archive under another topic name")
 	}
+	if v.table.snapshot.Version < 0 { // the topic is named, and nothing committed
+		return check.Good(subject, "nothing is archived yet")
+	}
 	return check.Good(subject, "it stands at version %d", v.table.snapshot.Version)
 }
 

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/cosmos-almanac/almanac/archiver"
+	"github.com/cosmos-almanac/almanac/internal/blob/dir"
 	"github.com/cosmos-almanac/almanac/internal/check"
+	"github.com/cosmos-almanac/almanac/internal/topicid"
 )
 
 // TestTopicOfAnotherArchive: with an archive.root that is not the topic's, whether by mistake or for a second installation on
@@ -81,4 +83,17 @@ func TestTopicOfAnotherArchive(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestTopicThatIsOnlyNamed: a producer has begun, and no archiver has committed yet.
+func TestTopicThatIsOnlyNamed(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(3, nil)
+	store, err := dir.New(w.archive, dir.Options{})
+	w.must(err)
+	_, err = topicid.Identify(t.Context(), store, topic)
+	w.must(err)
+	if exit, stdout, _ := w.run("archiver", "check"); exit != 0 || !strings.Contains(stdout, "table "+topic+"/changes/: nothing is archived yet\n") {
+		t.Errorf("got exit %d\n%swant 0, and that nothing is archived", exit, stdout)
+	}
 }
