@@ -55,6 +55,7 @@ type Archiver struct {
 	reader     *kgo.Client
 	assignment *assignment
 	owned      map[topicPartition]int64 // as settled
+	spare      bool                     // the group gave none to this process
 	topics     []*topic
 	byName     map[string]*topic
 	refuse     func(error) // ends Run with the error
@@ -163,8 +164,12 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 	}
 	var names []string
 	for i, one := range a.config.Topics() {
-		isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) }
-		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, isNew)
+		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, kafka.Past{
+			MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) },
+			MayTake: func(ctx context.Context) error {
+				return a.try(ctx, "open topic", func(ctx context.Context) error { return topicid.CheckKnown(ctx, a.archive, one.Name) })
+			},
+		})
 		if err != nil {
 			return err
 		}
@@ -246,7 +251,10 @@ func (a *Archiver) settle(ctx context.Context) error {
 	}
 	for _, t := range a.topics {
 		for _, p := range t.partitions {
-			if p.phase != idle && owned[topicPartition{t.name, p.number}] != p.epoch {
+			if epoch, still := owned[topicPartition{t.name, p.number}]; p.phase != idle && epoch != p.epoch {
+				if !still {
+					a.log.Info("topic partition goes to another process", slog.String("topic", t.name), slog.Int("partition", int(p.number)))
+				}
 				a.restart(t, p)
 				p.phase = idle
 				a.metrics.left(t.name, p.number)
@@ -260,7 +268,11 @@ func (a *Archiver) settle(ctx context.Context) error {
 			}
 		}
 	}
-	a.owned = owned
+	spare := told && len(owned) == 0
+	if spare && !a.spare {
+		a.log.Info("standing by: other processes archive all topic partitions")
+	}
+	a.owned, a.spare = owned, spare
 	a.lookAtHalts()
 	for _, t := range a.topics {
 		if err := a.start(ctx, t); err != nil {

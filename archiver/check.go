@@ -41,11 +41,19 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	for _, topic := range cfg.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: cfg.Archiver.Group, Access: kafka.Reads,
-			MayMake: func(ctx context.Context) error {
-				if !open {
-					return errNoArchive
-				}
-				return topicid.CheckNew(ctx, options.Archive, topic.Name)
+			Past: kafka.Past{
+				MayMake: func(ctx context.Context) error {
+					if !open {
+						return errNoArchive
+					}
+					return topicid.CheckNew(ctx, options.Archive, topic.Name)
+				},
+				MayTake: func(ctx context.Context) error {
+					if !open {
+						return nil // that is said of it
+					}
+					return topicid.CheckKnown(ctx, options.Archive, topic.Name)
+				},
 			},
 		})
 	}
@@ -123,6 +131,9 @@ func checkTable(v *view) check.Finding {
 	}
 	if err := archive.CheckUUID(v.table.snapshot, v.table.uuid); err != nil {
 		return check.Bad(check.Stop, subject, "%v", err).Fix("put back the topic.json that the table was begun with, or archive under another topic name")
+	}
+	if v.table.snapshot.Version < 0 { // the topic is named, and nothing committed
+		return check.Good(subject, "nothing is archived yet")
 	}
 	return check.Good(subject, "it stands at version %d", v.table.snapshot.Version)
 }

@@ -152,7 +152,7 @@ func (s *Status) write(w io.Writer) error {
 
 // clearing is the way out of its halt.
 func (s *ContainerStatus) clearing() string {
-	return "once it is mended: almanac-compactor clear --container " + s.Container
+	return "once it is mended: almanac-compactor clear --container " + service.Word(s.Container)
 }
 
 func orDash(text string) string {

@@ -39,11 +39,19 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 	for _, topic := range env.Config.Topics() {
 		uses = append(uses, kafka.Use{
 			Topic: topic.Name, Group: env.Config.Producer.Group + "." + topic.Name, Access: kafka.Writes,
-			MayMake: func(ctx context.Context) error {
-				if archive == nil {
-					return errNoArchive
-				}
-				return topicid.CheckNew(ctx, archive, topic.Name)
+			Past: kafka.Past{
+				MayMake: func(ctx context.Context) error {
+					if archive == nil {
+						return errNoArchive
+					}
+					return topicid.CheckNew(ctx, archive, topic.Name)
+				},
+				MayTake: func(ctx context.Context) error {
+					if archive == nil {
+						return nil // that is said of it
+					}
+					return topicid.CheckKnown(ctx, archive, topic.Name)
+				},
 			},
 		})
 	}
@@ -103,7 +111,7 @@ func checkContainer(ctx context.Context, client *cosmos.Client, c config.Contain
 	if err != nil {
 		return []check.Finding{check.Failed(subject, fmt.Errorf("read its change feed: %w", err)).Fix("let the key read the container's change feed")}
 	}
-	findings := []check.Finding{check.Good(subject, "its change feed can be read, in %d ranges", len(ranges))}
+	findings := []check.Finding{check.Good(subject, "its change feed can be read; ranges: %d", len(ranges))}
 	var resource struct {
 		TTL *int64 `json:"defaultTtl"`
 	}

@@ -50,6 +50,7 @@ type Producer struct {
 	topics       []*topic
 	clients      *kafka.Lifetime // of the topics
 	tasks        []*task
+	spare        bool            // the groups gave none of them to this process
 	publishing   context.Context // of all records, see work
 	refuse       func(error)     // ends Run with the error
 	wake         chan struct{}   // buffered: some assignment changed
@@ -147,8 +148,10 @@ func (p *Producer) open(ctx context.Context) error {
 }
 
 func (p *Producer) openTopic(ctx context.Context, t *topic, containers []config.Container) (err error) {
-	isNew := func(ctx context.Context) error { return topicid.CheckNew(ctx, p.archive, t.name) }
-	if t.partitions, err = kafka.OpenTopic(ctx, t.client, p.config.Kafka, t.name, isNew); err != nil {
+	if t.partitions, err = kafka.OpenTopic(ctx, t.client, p.config.Kafka, t.name, kafka.Past{
+		MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, p.archive, t.name) },
+		MayTake: func(ctx context.Context) error { return topicid.CheckKnown(ctx, p.archive, t.name) },
+	}); err != nil {
 		return err
 	}
 	known, err := topicid.Identify(ctx, p.archive, t.name)

@@ -126,7 +126,7 @@ func readRange(ctx context.Context, root blob.Store, c config.Container, span sc
 
 // clearing is the way out of its halt.
 func (r *RangeStatus) clearing(container string) string {
-	return fmt.Sprintf("once it is mended: almanac-producer clear --container %s --range %s", container, r.Range)
+	return fmt.Sprintf("once it is mended: almanac-producer clear --container %s --range %s", service.Word(container), r.Range)
 }
 
 func (s *Status) write(w io.Writer) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -171,6 +172,11 @@ func (p *Producer) reportGroups() {
 		}
 	}
 	p.report("kafka", nil)
+	spare := !slices.ContainsFunc(p.tasks, func(k *task) bool { return k.topic.owns(k.owner) })
+	if spare && !p.spare {
+		p.log.Info("standing by: other processes read all feed ranges")
+	}
+	p.spare = spare
 }
 
 // readRange reads one range from its checkpoint on until ctx ends or something goes wrong.

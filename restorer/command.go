@@ -40,7 +40,7 @@ func Program() service.Program {
 }
 
 type commands struct {
-	Points  pointsCommand  `cmd:"" help:"List the restore points, what they are worth, and why the newest position stands still."`
+	Points  pointsCommand  `cmd:"" help:"List the restore points, what they are worth, and why there is no later one yet."`
 	Plan    planCommand    `cmd:"" help:"Print what a restore would do, and write nothing."`
 	Run     runCommand     `cmd:"" help:"Restore a moment into a new container. The same command goes on after a kill. A target that exists is used only while every document in it is one that this restore writes."`
 	Verify  verifyCommand  `cmd:"" help:"Compare every document of a container with a moment of the archive, by hash. Exit code 4: they differ, be it in one byte. With deletes: soft, a document that only the container has and that is deleted there is an extra all the same, listed as \"extra, deleted softly\"."`
@@ -78,11 +78,11 @@ func (c *pointsCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		return err
 	}
-	standstill, err := s.standstill(ctx, t, time.Now())
+	pending, err := s.pending(ctx, t, time.Now())
 	if err != nil {
 		return err
 	}
-	view := viewTimeline(s.container.Name(), s.container.Topic, s.rules, t, standstill, c.Last)
+	view := viewTimeline(s.container.Name(), s.container.Topic, s.rules, t, pending, c.Last)
 	return env.Print(view, view.write)
 }
 
@@ -230,6 +230,12 @@ type historyCommand struct {
 	one
 	Last      int  `default:"50" help:"Show only so many of the newest versions."`
 	Documents bool `help:"With -o json: the documents too, each as one string of its bytes."`
+}
+
+// Help explains the columns.
+func (c *historyCommand) Help() string {
+	return "NEWEST IN POINTS says in how many restore points a version is the document's newest, and in which: `get --at` one of them prints it. " +
+		"A version with - is in none: it was overwritten before the next point, or no point has come to it yet."
 }
 
 const historyLimit = 10_000 // versions in memory (INV-9)

@@ -33,7 +33,8 @@ type Version struct {
 	Offset         int64              `json:"offset"`
 	Size           int                `json:"size"`               // of the document, the user's own bytes
 	Document       *string            `json:"document,omitempty"` // the user's own bytes
-	Points         *PointSpan         `json:"points,omitempty"`   // in which it is the newest version; absent: in none
+	SoftDeleted    bool               `json:"soft_deleted,omitempty"`
+	Points         *PointSpan         `json:"points,omitempty"` // in which it is the newest version; absent: in none
 
 	epk string
 }
@@ -135,9 +136,10 @@ func versionOf(row *archive.Row, detail detail) (Version, error) {
 
 // History is all versions of one document that the archive holds.
 type History struct {
-	Container string    `json:"container"`
-	Total     int64     `json:"total"`    // rows, repeats of one change included
-	Versions  []Version `json:"versions"` // the newest ones by (generation, lsn, ordinal), oldest first
+	Container  string     `json:"container"`
+	Total      int64      `json:"total"`       // rows, repeats of one change included
+	Versions   []Version  `json:"versions"`    // the newest ones by (generation, lsn, ordinal), oldest first
+	CompleteTo *time.Time `json:"complete_to"` // the newest exact point's: later changes may not be archived yet; null: no point is exact
 }
 
 // history reads the newest last versions of a document.
@@ -159,14 +161,18 @@ func (s *session) history(ctx context.Context, o one, last int, detail detail) (
 		return nil, err
 	}
 	h := &History{Container: s.container.Name(), Versions: []Version{}}
-	err = errors.Join(h.read(rows, last, detail), rows.Close())
+	err = errors.Join(h.read(rows, &s.rules, last, detail), rows.Close())
 	if err != nil {
 		return nil, err
 	}
 	if h.Total == 0 {
 		return nil, service.Differ(fmt.Errorf("the archive of %s holds nothing of a document %q with partition key %s", h.Container, key.ID, key.PartitionKey))
 	}
-	h.locate(archive.Fold(control, s.rules))
+	timeline := archive.Fold(control, s.rules)
+	h.locate(timeline)
+	if newest, ok := timeline.NewestExact(); ok {
+		h.CompleteTo = &newest.CompleteTo
+	}
 	return h, nil
 }
 
@@ -188,7 +194,7 @@ func definitionFor(control *archive.Control, key string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"partitionKey":{"paths":[%s],"kind":"MultiHash","version":2}}`, paths[:len(paths)-1]), nil
 }
 
-func (h *History) read(rows *replay.Versions, last int, detail detail) error {
+func (h *History) read(rows *replay.Versions, rules *archive.Rules, last int, detail detail) error {
 	for {
 		row, err := rows.Next()
 		if errors.Is(err, io.EOF) {
@@ -198,6 +204,9 @@ func (h *History) read(rows *replay.Versions, last int, detail detail) error {
 			return err
 		}
 		v, err := versionOf(row, detail)
+		if err == nil && row.Document != nil {
+			v.SoftDeleted, err = rules.Deleted(row.Document)
+		}
 		if err != nil {
 			return err
 		}
@@ -240,7 +249,10 @@ func (h *History) write(w io.Writer) error {
 	rows := [][]string{{"TIME", "OP", "GENERATION", "LSN", "PARTITION", "OFFSET", "SIZE", "NEWEST IN POINTS"}}
 	for i := range h.Versions {
 		v := &h.Versions[i]
-		points, size := "-", sized(int64(v.Size))
+		op, points, size := string(v.Op), "-", sized(int64(v.Size))
+		if v.SoftDeleted {
+			op += ", deleted softly"
+		}
 		if v.Points != nil {
 			points = fmt.Sprintf("%s: %s to %s", grouped(v.Points.Count), v.Points.First, v.Points.Last)
 		}
@@ -252,7 +264,7 @@ func (h *History) write(w io.Writer) error {
 			lsn = schemas.Order{LSN: v.LSN, Ordinal: v.Ordinal}.String()
 		}
 		rows = append(rows, []string{
-			v.Time.Format(time.RFC3339), string(v.Op), v.Generation.String(), lsn,
+			v.Time.Format(time.RFC3339), op, v.Generation.String(), lsn,
 			strconv.Itoa(int(v.TopicPartition)), strconv.FormatInt(v.Offset, 10), size, points,
 		})
 	}
@@ -260,8 +272,13 @@ func (h *History) write(w io.Writer) error {
 		return err
 	}
 	if older := h.Total - int64(len(h.Versions)); older > 0 {
-		_, err := fmt.Fprintf(w, "and %s older; --last shows more\n", grouped(older))
-		return err
+		if _, err := fmt.Fprintf(w, "and %s older; --last shows more\n", grouped(older)); err != nil {
+			return err
+		}
 	}
-	return nil
+	if h.CompleteTo == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "complete to %s: what was written later may not be archived yet\n", timeText(*h.CompleteTo))
+	return err
 }

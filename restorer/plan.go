@@ -106,10 +106,6 @@ func planTarget(ctx context.Context, reader Reader, point *archive.Point, source
 }
 
 func (p *Plan) write(w io.Writer) error {
-	stripped := make([]string, len(p.Target.Stripped))
-	for i, s := range p.Target.Stripped {
-		stripped[i] = s.Name + ": " + s.Why
-	}
 	cuts := make([]string, len(p.Point.Cuts))
 	for i, c := range p.Point.Cuts {
 		cuts[i] = c.String()
@@ -126,18 +122,35 @@ func (p *Plan) write(w io.Writer) error {
 		{"target", p.Target.Name.String() + " at " + p.Target.Account},
 		{"  now", p.Target.stateText()},
 		{"  created with", string(p.Target.Definition)},
-		{"  left out of it", strings.Join(stripped, "\n")},
+		{"  left out of it", strippedText(p.Target.Stripped)},
 	}
 	return facts(w, lines...)
 }
 
+// strippedText names what is left out by why it is, in the order of the reasons.
+func strippedText(all []Stripped) string {
+	var reasons []string
+	names := map[string][]string{}
+	for _, one := range all {
+		if names[one.Why] == nil {
+			reasons = append(reasons, one.Why)
+		}
+		names[one.Why] = append(names[one.Why], one.Name)
+	}
+	lines := make([]string, len(reasons))
+	for i, why := range reasons {
+		lines[i] = strings.Join(names[why], ", ") + ": " + why
+	}
+	return strings.Join(lines, "\n")
+}
+
 // String is the source in a line.
 func (s Source) String() string {
-	rows := fmt.Sprintf("%s in %s of changes (all times)", plural(s.Rows, "row", "rows"), plural(int64(s.Files), "file", "files"))
+	rows := fmt.Sprintf("in %s of %s", plural(int64(s.Files), "file", "files"), plural(s.Rows, "row", "rows"))
 	if s.Snapshot == "" {
-		return "rows alone: " + rows
+		return "rows alone: the changes until then, " + rows
 	}
-	return fmt.Sprintf("snapshot %s, %s in %s\nand what came after it of %s", s.Snapshot,
+	return fmt.Sprintf("snapshot %s, %s in %s\nand the changes from it until then, %s", s.Snapshot,
 		plural(s.Documents, "document", "documents"), sized(s.Bytes), rows)
 }
 

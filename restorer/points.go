@@ -43,14 +43,14 @@ type Timeline struct {
 	RestorableUntil *time.Time    `json:"restorable_until"` // the newest exact point's CompleteTo; null: no point is exact
 	Total           int           `json:"total"`
 	Points          []ListedPoint `json:"points"`  // the newest ones, oldest first
-	Pending         []string      `json:"pending"` // why the newest position stands still, or why there is no point
+	Pending         []string      `json:"pending"` // why there is no later point yet, or none at all
 }
 
-// viewTimeline shows the newest last points, 0 is all, and also what else keeps the newest position where it is.
-func viewTimeline(name, topic string, rules archive.Rules, t *archive.Timeline, standstill []string, last int) *Timeline {
+// viewTimeline shows the newest last points, 0 is all, and what a later one waits for.
+func viewTimeline(name, topic string, rules archive.Rules, t *archive.Timeline, pending []string, last int) *Timeline {
 	view := &Timeline{
 		Container: name, Topic: topic, Declared: rules.String(), Total: t.Len(),
-		Points: []ListedPoint{}, Pending: append(append([]string{}, t.Pending()...), standstill...),
+		Points: []ListedPoint{}, Pending: pending,
 	}
 	if newest, ok := t.NewestExact(); ok {
 		view.RestorableUntil = &newest.CompleteTo
@@ -99,10 +99,15 @@ func (t *Timeline) write(w io.Writer) error {
 	if len(t.Pending) == 0 {
 		return nil
 	}
-	reason := "the newest position stands still"
-	if t.Total == 0 {
+	_, err = fmt.Fprintf(w, "\n%s\n", pendingText(t.Total, t.Pending))
+	return err
+}
+
+// pendingText says why there is no later point than these.
+func pendingText(points int, pending []string) string {
+	reason := "why there is no later point yet"
+	if points == 0 {
 		reason = "there is no restore point"
 	}
-	_, err = fmt.Fprintf(w, "\n%s:\n  %s\n", reason, strings.Join(t.Pending, "\n  "))
-	return err
+	return reason + ":\n  " + strings.Join(pending, "\n  ")
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
+	"github.com/cosmos-almanac/almanac/internal/service"
 )
 
 // Report is what a run did.
@@ -49,7 +50,7 @@ func (r *Report) write(w io.Writer) error {
 	if len(r.OtherSettings) > 0 {
 		lines = append(lines, [2]string{"settings", "the container was there, and is not as it was then in: " + strings.Join(r.OtherSettings, ", ")})
 	}
-	return facts(w, append(lines, [2]string{"prove it", fmt.Sprintf("almanac-restorer verify --container %s --at %s --to %s", r.Container, r.Point, r.Target)})...)
+	return facts(w, append(lines, [2]string{"prove it", fmt.Sprintf("almanac-restorer verify --container %s --at %s --to %s", service.Word(r.Container), r.Point, service.Word(r.Target))})...)
 }
 
 // content opens a pass over a point's documents. A run may need two.

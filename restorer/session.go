@@ -98,10 +98,11 @@ func (s *session) timeline(ctx context.Context) (*archive.Timeline, error) {
 	return s.line, nil
 }
 
-// standstill says what may keep the newest position where it is, beyond what the marks say themselves.
-func (s *session) standstill(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
+// pending says why there is no later point yet: what the marks wait for, silence, and what is halted.
+func (s *session) pending(ctx context.Context, t *archive.Timeline, now time.Time) ([]string, error) {
 	const slack = time.Minute // of clocks, and of a commit
-	why := t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)
+	why := append([]string{}, t.Pending()...)
+	why = append(why, t.Quiet(now, s.env.Config.Producer.IdleMarkInterval+s.env.Config.Archiver.ControlCommitInterval+slack)...)
 	topic, err := archive.ReadTopicHalt(ctx, s.store, s.container.Topic)
 	if err != nil {
 		return why, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
@@ -46,7 +45,7 @@ type ContainerStatus struct {
 	Newest          *PointView `json:"newest"` // null: there is no point
 	NewestExact     string     `json:"newest_exact"`
 	RestorableUntil *time.Time `json:"restorable_until"`
-	Pending         []string   `json:"pending"` // why the newest marks make no point yet, or why there is none
+	Pending         []string   `json:"pending"` // why there is no later point yet, or none at all
 }
 
 func statusOf(ctx context.Context, env *service.Env, c config.Container) (*ContainerStatus, error) {
@@ -63,7 +62,10 @@ func statusOf(ctx context.Context, env *service.Env, c config.Container) (*Conta
 	if err != nil {
 		return nil, err
 	}
-	one.Points, one.Pending = timeline.Len(), append(one.Pending, timeline.Pending()...)
+	one.Points = timeline.Len()
+	if one.Pending, err = s.pending(ctx, timeline, time.Now()); err != nil {
+		return nil, err
+	}
 	timeline.All()(func(first archive.Point) bool {
 		one.First = &first.Latest
 		return false
@@ -94,11 +96,7 @@ func (s *Status) write(w io.Writer) error {
 		}
 		rows = append(rows, []string{c.Container, until, exact, newest, claim, grouped(int64(c.Points)), first})
 		if len(c.Pending) > 0 {
-			reason := "the newest marks make no point yet"
-			if c.Newest == nil {
-				reason = "there is no restore point"
-			}
-			notes = append(notes, fmt.Sprintf("%s: %s:\n  %s", c.Container, reason, strings.Join(c.Pending, "\n  ")))
+			notes = append(notes, fmt.Sprintf("%s: %s", c.Container, pendingText(c.Points, c.Pending)))
 		}
 	}
 	if err := service.Table(w, rows); err != nil {

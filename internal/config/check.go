@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -164,12 +165,12 @@ func (l *loader) check() {
 		l.reject("cosmos.account", "%q is no name of an account", c.Cosmos.Account)
 	}
 	for _, broker := range c.Kafka.Brokers {
-		if _, port, err := net.SplitHostPort(broker); err != nil || port == "" {
+		if _, port, err := net.SplitHostPort(broker); err != nil || port == "" || !mayBePort(port) {
 			l.reject("kafka.brokers", "%q is no address, want host:port", broker)
 		}
 	}
 	l.checkKafka()
-	if _, _, err := net.SplitHostPort(c.Service.Listen); c.Service.Listen != "" && err != nil {
+	if _, port, err := net.SplitHostPort(c.Service.Listen); c.Service.Listen != "" && (err != nil || !mayBePort(port)) {
 		l.reject("service.listen", "%q is no address, want host:port or :port", c.Service.Listen)
 	}
 	l.checkRoots()
@@ -284,4 +285,10 @@ func (l *loader) checkDeletes(one Container, where, key string) {
 func isTopic(name string) bool {
 	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 	return name != "" && len(name) <= 249 && name != "." && name != ".." && strings.Trim(name, legal) == ""
+}
+
+// mayBePort takes names of services too, as whoever listens does.
+func mayBePort(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err != nil || n >= 0 && n <= 65535
 }

@@ -25,6 +25,9 @@ type Setting struct {
 	typ   reflect.Type
 }
 
+// IsSwitch says whether the setting is true or false.
+func (s Setting) IsSwitch() bool { return s.typ == reflect.TypeFor[bool]() }
+
 // Settings lists every setting in the order of the struct: it is the one table
 // from which flags, variables, defaults and `config print` come.
 func Settings() []Setting { return settingsOf(reflect.TypeFor[Config](), "", nil) }
@@ -70,7 +73,7 @@ func (s Setting) want() string {
 	}
 	switch s.typ {
 	case reflect.TypeFor[time.Duration]():
-		return "a duration such as 45s"
+		return "a duration such as 45s or 168h"
 	case reflect.TypeFor[Bytes]():
 		return "a size such as 64MiB"
 	case reflect.TypeFor[int]():

@@ -181,7 +181,7 @@ func (l *loader) setting(setting Setting, node ast.Node, where string) {
 func (l *loader) list(setting Setting, node ast.Node, where string) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		l.problem(where, setting.Path, "%s, want a list", l.describe(node))
+		l.problem(where, setting.Path, "%s, want a list, in brackets: [a, b]", l.describe(node))
 		return
 	}
 	entries := make([]string, 0, len(sequence.Values))

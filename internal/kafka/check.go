@@ -29,10 +29,10 @@ const (
 
 // Use is one topic as a program uses it.
 type Use struct {
-	Topic   string
-	Group   string // of which the program is a member
-	Access  Access
-	MayMake func(context.Context) error // as OpenTopic's
+	Topic  string
+	Group  string // of which the program is a member
+	Access Access
+	Past   Past // as OpenTopic's
 }
 
 // checker looks at one cluster.
@@ -131,6 +131,10 @@ func (c *checker) use(ctx context.Context, use Use) []check.Finding {
 	findings := []check.Finding{check.Good(subject, "partitions: %d, replicas of each: %d", len(detail.Partitions), detail.Partitions.NumReplicas())}
 	findings = append(findings, c.replicas(subject, detail)...)
 	findings = append(findings, c.settings(ctx, subject, use.Topic, detail)...)
+	var other interface{ ExitCode() int }
+	if err := use.Past.check(ctx, c.client, use.Topic); errors.As(err, &other) { // anything else is said of archive and permissions
+		findings = append(findings, check.Failed(subject, err).Fix("correct archive.root, or archive under another topic name"))
+	}
 	return append(findings, c.permissions(ctx, subject, use, detail)...)
 }
 
@@ -144,7 +148,7 @@ func (c *checker) missing(ctx context.Context, subject string, use Use) check.Fi
 		return check.Bad(check.Stop, subject, "it does not exist").Fix("set kafka.create_topics, or make it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d --replication-factor %d %s",
 			c.cfg.Brokers[0], use.Topic, c.cfg.TopicPartitions, wantedReplicas(c.brokers), settingsFlags(wantedSettings(c.cfg, c.brokers)))
 	}
-	if err := use.MayMake(ctx); err != nil {
+	if err := use.Past.MayMake(ctx); err != nil {
 		f := check.Failed(subject, err)
 		if f.Severity != check.Stop { // nobody knows whether it was there before
 			return f.Fix("mend what is found of the archive, and check again")

@@ -40,14 +40,23 @@ func Topic(ctx context.Context, client *kgo.Client, name string) (int32, error) 
 	return int32(len(detail.Partitions)), nil
 }
 
-// OpenTopic is Topic, and makes a topic that is missing when kafka.create_topics says so and mayMake, which is asked
-// then, has nothing against it: what a topic of that name held before must not be taken for what this one holds.
-func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name string, mayMake func(context.Context) error) (int32, error) {
+// Past is what an archive may have against a topic.
+type Past struct {
+	MayMake func(context.Context) error // one that is missing: what it held before must not be taken for what it holds
+	MayTake func(context.Context) error // one that holds records, or did: they must not be another archive's
+}
+
+// OpenTopic is Topic, of one that past has nothing against, and makes a topic that is missing when kafka.create_topics
+// says so.
+func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name string, past Past) (int32, error) {
 	partitions, err := Topic(ctx, client, name)
-	if !cfg.CreateTopics || !errors.Is(err, ErrNoTopic) {
-		return partitions, err
+	if err == nil {
+		return partitions, past.check(ctx, client, name)
 	}
-	if err := mayMake(ctx); err != nil {
+	if !cfg.CreateTopics || !errors.Is(err, ErrNoTopic) {
+		return 0, err
+	}
+	if err := past.MayMake(ctx); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
@@ -70,6 +79,28 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 		case <-time.After(madeInterval):
 		}
 	}
+}
+
+// check asks past again after the topic: whoever published for the same archive meanwhile had named the topic there before.
+func (p Past) check(ctx context.Context, client *kgo.Client, name string) error {
+	if p.MayTake(ctx) == nil {
+		return nil
+	}
+	ends, err := timed(ctx, func(ctx context.Context) (kadm.ListedOffsets, error) {
+		return kadm.NewClient(client).ListEndOffsets(ctx, name)
+	})
+	if err == nil {
+		err = ends.Error()
+	}
+	for _, end := range ends[name] {
+		if end.Err == nil && end.Offset > 0 {
+			return p.MayTake(ctx)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read the end of topic %s: %w", name, err)
+	}
+	return nil
 }
 
 // describe reads a topic's metadata.

@@ -91,10 +91,17 @@ func lookup(environ []string, name string) string {
 
 // help is kong's, with examples, what the settings are, and the exit codes.
 func (p Program) help(options kong.HelpOptions, ctx *kong.Context) error {
-	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+	var out strings.Builder
+	stdout := ctx.Stdout
+	ctx.Stdout = &out
+	err := kong.DefaultHelpPrinter(options, ctx)
+	ctx.Stdout = stdout
+	if err != nil {
 		return err
 	}
-	var out strings.Builder
+	page := choices(ctx.Selected()).Replace(out.String())
+	out.Reset()
+	out.WriteString(page)
 	out.WriteString("\nExamples:\n")
 	for _, example := range p.examplesOf(ctx.Selected()) {
 		fmt.Fprintf(&out, "  # %s\n  %s\n", example.About, example.Line)
@@ -112,8 +119,30 @@ Exit codes:
   3  halted: data contradicts the format, or an operator must decide; a restart changes nothing
   4  compared, and different
 `, config.DefaultPath, config.Prefix, p.Name)
-	_, err := ctx.Stdout.Write([]byte(out.String()))
+	_, err = ctx.Stdout.Write([]byte(out.String()))
 	return err
+}
+
+// choices makes `--at=POINT --before=TIME`, as kong writes flags of which one is required, `(--at=POINT | --before=TIME)`.
+func choices(command *kong.Node) *strings.Replacer {
+	var groups []string
+	flags := map[string][]string{}
+	for command != nil {
+		for _, flag := range command.Flags {
+			if flag.Required && len(flag.Xor) == 1 {
+				if flags[flag.Xor[0]] == nil {
+					groups = append(groups, flag.Xor[0])
+				}
+				flags[flag.Xor[0]] = append(flags[flag.Xor[0]], flag.Summary())
+			}
+		}
+		command = command.Parent
+	}
+	var pairs []string
+	for _, group := range groups {
+		pairs = append(pairs, strings.Join(flags[group], " "), "("+strings.Join(flags[group], " | ")+")")
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // examplesOf are those of the command, or all if it has fewer than two.

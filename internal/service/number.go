@@ -4,7 +4,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cosmos-almanac/almanac/internal/config"
 )
+
+// joinSwitches writes a setting's flag that has no value, such as `--kafka-create-topics`, as one that is true: settings
+// are text to kong, which would want one.
+func joinSwitches(args []string) []string {
+	args = slices.Clone(args)
+	for _, setting := range config.Settings() {
+		for i, arg := range args {
+			if setting.IsSwitch() && arg == "--"+setting.Flag && (i+1 == len(args) || args[i+1] != "true" && args[i+1] != "false") {
+				args[i] += "=true"
+			}
+		}
+	}
+	return args
+}
 
 // joinNumbers writes `--last -1` as `--last=-1`: kong would take the number for a flag and say so, and the command
 // could not say what it wants instead. No flag is named by a number.

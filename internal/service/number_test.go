@@ -5,6 +5,21 @@ import (
 	"testing"
 )
 
+func TestJoinSwitches(t *testing.T) {
+	for in, want := range map[string]string{
+		"run --kafka-create-topics":                          "run --kafka-create-topics=true",
+		"run --kafka-create-topics --kafka-tls-enabled true": "run --kafka-create-topics=true --kafka-tls-enabled true",
+		"--kafka-tls-enabled run":                            "--kafka-tls-enabled=true run",
+		"run --kafka-create-topics=false":                    "run --kafka-create-topics=false",
+		"run --kafka-create-topics false":                    "run --kafka-create-topics false",
+		"run --kafka-profile kafka":                          "run --kafka-profile kafka",
+	} {
+		if got := strings.Join(joinSwitches(strings.Fields(in)), " "); got != want {
+			t.Errorf("%s: got %s want %s", in, got, want)
+		}
+	}
+}
+
 func TestJoinNumbers(t *testing.T) {
 	for in, want := range map[string]string{
 		"points --last -1 -o json": "points --last=-1 -o json",

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -93,12 +94,13 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if err != nil {
 		return report(program, streams, fmt.Errorf("build command line: %w", err))
 	}
-	command, err := parser.Parse(joinNumbers(args))
+	command, err := parser.Parse(joinSwitches(joinNumbers(args)))
 	if helped {
 		return code
 	}
 	if err != nil {
-		return report(program, streams, Usage(fmt.Errorf("%w; see %s --help", err, program.Name)))
+		text := strings.Replace(err.Error(), `expected string value but got "EOL" (<EOL>)`, "a value is missing", 1)
+		return report(program, streams, Usage(fmt.Errorf("%s; see %s --help", text, program.Name)))
 	}
 	if command.Command() == "version" { // needs no configuration
 		return report(program, streams, printVersion(program, cli.Output, streams.Out))
@@ -114,9 +116,12 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if errors.As(err, &detailed) && detailed.Detail() != "" {
 		env.Log.Debug("details of the error", "detail", detailed.Detail())
 	}
-	if err != nil && env.served.Load() {
+	switch served := env.served.Load(); {
+	case served && err != nil:
 		env.Log.Error("stopped", "error", err.Error(), "exit", ExitCode(err))
 		return ExitCode(err)
+	case served:
+		env.Log.Info("stopped", "exit", Done)
 	}
 	return report(program, streams, Refused(err))
 }

@@ -65,6 +65,7 @@ func TestExitCodes(t *testing.T) {
 		{"no command", []string{"nothing"}, 2, "unexpected argument nothing"},
 		{"unknown flag", []string{"greet", "--tu", "x"}, 2, "unknown flag --tu, did you mean \"--to\"?"},
 		{"missing flag", []string{"greet"}, 2, "missing flags: --to=STRING"},
+		{"flag without its value", []string{"greet", "--to", "x", "--archive-root"}, 2, "almanac-toy: --archive-root: a value is missing; see almanac-toy --help\n"},
 		{"unknown format", []string{"greet", "--to", "x", "-o", "xml"}, 2, "must be one of"},
 		{"missing file", []string{"greet", "--to", "x", "--config", "absent.yaml"}, 2, "open absent.yaml: no such file or directory; name the file with --config"},
 		{"flag out of limits", []string{"run", "--kafka-session-timeout", "1ms"}, 2, "--kafka-session-timeout: kafka.session_timeout: 1ms is below the least, 500ms"},
@@ -360,6 +361,11 @@ func TestSignals(t *testing.T) {
 					logged(t, lines, "stopping")
 				}
 			}
+			if test.code == 0 { // one that does not stop has nobody left to say so
+				if end := logged(t, lines, "stopped"); end["level"] != "INFO" || end["exit"] != 0.0 {
+					t.Errorf("got %v want that it stopped in good order", end)
+				}
+			}
 			for range lines { // to the end, before Wait closes the pipe
 			}
 			_ = command.Wait() // its exit code says it all
@@ -367,5 +373,16 @@ func TestSignals(t *testing.T) {
 				t.Errorf("got exit %d want %d", got, test.code)
 			}
 		})
+	}
+}
+
+func TestWord(t *testing.T) {
+	for text, want := range map[string]string{
+		"shop.orders-2_b": "shop.orders-2_b", "shop.my container": "'shop.my container'", "shop.größe": "'shop.größe'",
+		"shop.it's $HOME": `'shop.it'\''s $HOME'`,
+	} {
+		if got := service.Word(text); got != want {
+			t.Errorf("got %s want %s", got, want)
+		}
 	}
 }

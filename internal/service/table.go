@@ -17,3 +17,14 @@ func Table(w io.Writer, rows [][]string) error {
 	}
 	return out.Flush()
 }
+
+// Word is text as a shell takes it for one word, for commands that are printed: names of containers may have anything.
+func Word(text string) string {
+	plain := strings.IndexFunc(text, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r)
+	}) < 0
+	if plain {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -53,16 +53,35 @@ func CheckNew(ctx context.Context, root blob.Store, topic string) error {
 	case err != nil:
 		return err
 	}
-	return &knownError{fmt.Sprintf("topic %s is gone, and the archive holds records of it (%s, uuid %s): bring it back, or archive under another topic name by containers[].topic; it is not made again",
-		topic, schemas.TopicFile(topic), have.UUID)}
+	return &nameError{
+		what:   fmt.Sprintf("topic %s is gone, and the archive holds records of it (%s, uuid %s)", topic, schemas.TopicFile(topic), have.UUID),
+		remedy: "bring it back, or archive under another topic name by containers[].topic; it is not made again",
+	}
 }
 
-type knownError struct{ text string }
+// CheckKnown is an error when the archive knows no topic of this name: one that holds records is another archive's, which
+// would halt at what is published for this one, as this one would at what it holds.
+func CheckKnown(ctx context.Context, root blob.Store, topic string) error {
+	_, err := Read(ctx, root, topic)
+	if !errors.Is(err, ErrNoTopic) {
+		return err
+	}
+	return &nameError{
+		what:   fmt.Sprintf("topic %s holds records, or did, and archive.root knows nothing of it (it has no %s)", topic, schemas.TopicFile(topic)),
+		remedy: "correct archive.root, or archive under another topic name by containers[].topic; a topic belongs to one archive, from its first record on",
+	}
+}
 
-func (e *knownError) Error() string { return e.text }
+// nameError is that a topic of this name is not what it should be.
+type nameError struct{ what, remedy string }
+
+func (e *nameError) Error() string { return e.what + ": " + e.remedy }
+
+// Advice is what is wrong, and what to do about it.
+func (e *nameError) Advice() (what, remedy string) { return e.what, e.remedy }
 
 // ExitCode is that of a wrong configuration.
-func (e *knownError) ExitCode() int { return 2 }
+func (e *nameError) ExitCode() int { return 2 }
 
 // Read reads the topic's identity; ErrNoTopic where there is none.
 func Read(ctx context.Context, root blob.Store, topic string) (schemas.Topic, error) {

@@ -157,12 +157,14 @@ func (s *story) connectionFile() string {
 
 // proposals are commands to try. moment is one that can be restored by the time that somebody has typed them.
 func (s *story) proposals(moment string) []string {
+	example := s.catalog.documents[0] // whatever becomes of it, it has a history
 	lines := []string{
 		"export ALMANAC_CONFIG=" + s.place.short("almanac.yaml") + " PATH=$PWD/.build/bin:$PATH",
 		"export COSMOS_KEY=" + s.stack.Cosmos.Key(),
 		"almanac-producer check && almanac-archiver check && almanac-compactor check && almanac-restorer check",
 		"almanac-producer status; almanac-archiver status; almanac-compactor status; almanac-restorer status",
 		"almanac-restorer points --container shop.products",
+		"almanac-restorer history --container shop.products \\\n  --partition-key " + quotedForShell(example.key) + " --id " + quotedForShell(example.id),
 		"almanac-restorer run --container shop.products --to shop.then --before " + moment,
 		"almanac-restorer verify --container shop.products --to shop.then --before " + moment,
 		"almanac-compactor snapshot --container shop.orders",

@@ -20,6 +20,14 @@ func table() []mutant {
 			pkg:  "./producer", test: "TestBatchSettles",
 		},
 		{
+			name: "a topic belongs to one archive",
+			why:  "an archive names a topic that holds another one's records",
+			file: "internal/kafka/topic.go",
+			old:  "return partitions, past.check(ctx, client, name)",
+			new:  "return partitions, nil",
+			pkg:  "./tests/e2e/verb", test: "TestTopicOfAnotherArchive",
+		},
+		{
 			name: "checkpoint write id",
 			why:  "a reader's own landed write is taken for a loss",
 			file: "producer/line.go",
@@ -79,7 +87,7 @@ func table() []mutant {
 			name: "a topic that the archive knows is not made again",
 			why:  "a topic that is gone begins anew at offset 0 under its name",
 			file: "internal/kafka/topic.go",
-			old:  "\tif err := mayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
+			old:  "\tif err := past.MayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
 			new:  "",
 			pkg:  "./tests/e2e/kafka", test: "TestOpenTopic",
 		},

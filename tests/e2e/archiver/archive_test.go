@@ -17,6 +17,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/blob/fault"
 	"github.com/cosmos-almanac/almanac/internal/delta"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 func TestEveryRecordIsOneRow(t *testing.T) {
@@ -171,6 +172,29 @@ func TestTwoArchiversFightForEveryPartition(t *testing.T) {
 		t.Errorf("got %v want clean ends", err)
 	}
 	w.check()
+}
+
+// TestStandingBy: archivers tell what the group takes from them, and that nothing is left for them.
+func TestStandingBy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sendChanges(100)
+	log := new(harness.Buffer)
+	run := func() {
+		w.runWith(archiver.Options{Config: w.config, Archive: w.store, Producer: w.store, Log: slog.New(slog.NewTextHandler(log, nil))})
+	}
+	said := func(text string) func() bool { return func() bool { return strings.Contains(log.String(), text) } }
+	run()
+	w.waitArchived()
+	if said("standing by")() || said("goes to another")() {
+		t.Errorf("got of the only archiver\n%s", log.String())
+	}
+	run()
+	w.eventually("a partition that moves", said("topic partition goes to another process"))
+	for range partitions - 1 {
+		run()
+	}
+	w.eventually("one that stands by", said("standing by: other processes archive all topic partitions"))
 }
 
 // TestUnclearCommit loses the answer of commits in every way; each commit stands once.

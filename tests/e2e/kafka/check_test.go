@@ -32,8 +32,10 @@ func start(t *testing.T, options ...kfake.Opt) (*kfake.Cluster, config.Kafka) {
 
 func free(context.Context) error { return nil }
 
+func anew() kafka.Past { return kafka.Past{MayMake: free, MayTake: free} }
+
 func uses(access kafka.Access) []kafka.Use {
-	return []kafka.Use{{Topic: orders, Group: "almanac", Access: access, MayMake: free}}
+	return []kafka.Use{{Topic: orders, Group: "almanac", Access: access, Past: anew()}}
 }
 
 // worst is the findings of the greatest severity, as one text.
@@ -151,9 +153,9 @@ func TestCheckLeavesNothing(t *testing.T) {
 	_, cfg := start(t, kfake.NumBrokers(1), kfake.SeedTopics(2, orders))
 	cfg.CreateTopics = true
 	findings := kafka.Check(t.Context(), cfg, []kafka.Use{
-		{Topic: orders, Group: "a", Access: kafka.Writes, MayMake: free},
-		{Topic: orders, Group: "b", Access: kafka.Reads, MayMake: free},
-		{Topic: "cosmos.shop.products", Group: "c", Access: kafka.Reads, MayMake: free},
+		{Topic: orders, Group: "a", Access: kafka.Writes, Past: anew()},
+		{Topic: orders, Group: "b", Access: kafka.Reads, Past: anew()},
+		{Topic: "cosmos.shop.products", Group: "c", Access: kafka.Reads, Past: anew()},
 	})
 	if severity, text := worst(findings); severity != check.Warning {
 		t.Errorf("got %s: %s want a warning about one broker", severity, text)
@@ -182,21 +184,35 @@ func TestCheckLeavesNothing(t *testing.T) {
 func TestOpenTopic(t *testing.T) {
 	_, cfg := start(t, kfake.NumBrokers(3))
 	client := newClient(t, optionsOf(t, cfg)...)
-	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, free); err == nil || !strings.Contains(err.Error(), "kafka.create_topics") {
+	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, anew()); err == nil || !strings.Contains(err.Error(), "kafka.create_topics") {
 		t.Errorf("got %v want an error that says how it could be made", err)
 	}
 	cfg.CreateTopics = true
 	known := errors.New("the archive knows it")
-	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, func(context.Context) error { return known }); !errors.Is(err, known) {
+	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, kafka.Past{MayMake: func(context.Context) error { return known }}); !errors.Is(err, known) {
 		t.Errorf("got %v want %v", err, known)
 	}
 	for range 2 {
-		if got, err := kafka.OpenTopic(t.Context(), client, cfg, orders, free); err != nil || got != 5 {
+		if got, err := kafka.OpenTopic(t.Context(), client, cfg, orders, anew()); err != nil || got != 5 {
 			t.Fatalf("got %d partitions, %v want 5", got, err)
 		}
 	}
 	if severity, text := worst(kafka.Check(t.Context(), cfg, uses(kafka.Writes))); severity != check.OK {
 		t.Errorf("got %s: %s want all well", severity, text)
+	}
+	strange := kafka.Past{MayMake: free, MayTake: func(context.Context) error { return &kafka.ConfigError{Err: known} }}
+	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, strange); err != nil {
+		t.Errorf("got %v of a topic without records want nil", err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: orders, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, strange); !errors.Is(err, known) {
+		t.Errorf("got %v of a topic with a record want %v", err, known)
+	}
+	severity, text := worst(kafka.Check(t.Context(), cfg, []kafka.Use{{Topic: orders, Group: "g", Access: kafka.Writes, Past: strange}}))
+	if severity != check.Stop || !strings.Contains(text, known.Error()) {
+		t.Errorf("got %s: %s want it to stop: %v", severity, text, known)
 	}
 	answers, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), orders)
 	if err != nil || len(answers) != 1 {
@@ -235,7 +251,7 @@ func TestMissingTopic(t *testing.T) {
 			cfg := cfg
 			cfg.SASL = root
 			test.change(&cfg)
-			severity, text := worst(kafka.Check(t.Context(), cfg, []kafka.Use{{Topic: orders, Group: "g", MayMake: test.mayMake}}))
+			severity, text := worst(kafka.Check(t.Context(), cfg, []kafka.Use{{Topic: orders, Group: "g", Past: kafka.Past{MayMake: test.mayMake}}}))
 			if severity != test.want || !strings.Contains(text, test.text) {
 				t.Errorf("got %s: %s\nwant %s: %s", severity, text, test.want, test.text)
 			}

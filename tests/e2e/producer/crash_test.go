@@ -229,6 +229,26 @@ func TestRangesMove(t *testing.T) {
 	}
 }
 
+// TestStandingBy: a producer for which no range is left says so, and reads when the other one has gone.
+func TestStandingBy(t *testing.T) {
+	t.Parallel()
+	c := harness.Container{Database: "shop", ID: "orders", Key: []string{"/pk"}, Ranges: 1}
+	w := newWorld(t, c)
+	w.fill(c, 20, 0)
+	first := w.run()
+	w.waitComplete(c)
+	if w.logs("standing by") {
+		t.Error("the only producer says that it stands by")
+	}
+	w.run()
+	w.eventually("one that stands by", func() bool { return w.logs("standing by: other processes read all feed ranges") })
+	begun := w.count("reading range")
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("its range to be read", func() bool { return w.count("reading range") > begun })
+}
+
 // TestTopicMadeAgain: a topic that ends before what was acknowledged is another one. All ranges halt before anything is
 // published to it.
 func TestTopicMadeAgain(t *testing.T) {

@@ -51,9 +51,14 @@ func TestGetAndHistory(t *testing.T) {
 
 	o = w.run("history", "--partition-key", `["eu"]`, "--id", "numbers")
 	o.want(t, 0, "upserted", "1: "+first+" to "+first, "1: "+middle, "1: "+last)
-	if lines := strings.Count(o.out, "\n"); lines != 4 {
-		t.Errorf("got %d lines, want a heading and 3 versions:\n%s", lines, o.out)
+	if lines := strings.Count(o.out, "\n"); lines != 5 {
+		t.Errorf("got %d lines, want a heading, 3 versions and how far that goes:\n%s", lines, o.out)
 	}
+	if n := strings.Count(o.out, "upserted, deleted softly "); n != 1 || strings.Contains(o.out, "complete to 2026-11-20T10:02:") {
+		t.Errorf("got %d versions deleted softly want 1, and no word of more than is archived:\n%s", n, o.out)
+	}
+	o.want(t, 0, "complete to 2026-11-20T10:01:", "what was written later may not be archived yet\n")
+	w.run("history", "--partition-key", `["eu"]`, "--id", "numbers", "-o", "json").want(t, 0, `"soft_deleted": true`, `"complete_to": "2026-11-20T10:01:`)
 	w.run("history", "--partition-key", `["eu"]`, "--id", "numbers", "--last", "1").want(t, 0, last, "and 2 older")
 	w.run("history", "--partition-key", `["eu"]`, "--id", "numbers", "-o", "json", "--documents").want(t, 0, `"total": 3`, `9007199254740993123`)
 	w.run("history", "--partition-key", `["eu"]`, "--id", "none").want(t, 4, "holds nothing")
@@ -120,10 +125,12 @@ func TestPointsSayWhyTheyEnd(t *testing.T) {
 	w := newWorld(t, shop())
 	w.write(`["a"]`, `{"id":"1","k":"a"}`)
 	first := w.archive(-60 * 24 * 365 * 5) // long before this test, whenever that is
-	w.run("points").want(t, 0, first, "exact, may still move", "the newest position stands still:", "no mark of any range since 2021-")
+	w.run("points").want(t, 0, first, "exact, may still move", "why there is no later point yet:", "no mark of any range since 2021-")
+	w.run("status").want(t, 0, first, "shop.products: why there is no later point yet:\n", "no mark of any range since 2021-")
 	second := w.archive(0)
 	w.must(archive.WriteHalt(t.Context(), w.store, w.container.TopicName(), 2, &schemas.Halt{Unit: "partition 2", Reason: "offset 7 is missing", Evidence: "next is 9"}))
 	w.run("points").want(t, 0, first, second, "partition 2 is halted: offset 7 is missing")
+	w.run("status").want(t, 0, second, "shop.products: why there is no later point yet:\n", "partition 2 is halted: offset 7 is missing")
 	o := w.run("points", "-o", "json")
 	o.want(t, 0, "partition 2 is halted: offset 7 is missing")
 	var listed struct{ Points []struct{ Settled bool } }
@@ -132,7 +139,8 @@ func TestPointsSayWhyTheyEnd(t *testing.T) {
 	}
 	w.run("points", "--help").want(t, 0, "LATEST", "EARLIEST", "COMPLETE TO", "restorable until", "may still move")
 	w.run("points", "--last", "-1").want(t, 2, "--last is -1, want 0 or more")
-	w.run("history", "--help").want(t, 0, "Exit code 4")
+	w.run("history", "--help").want(t, 0, "Exit code 4", "NEWEST IN POINTS")
+	w.run("run", "--help").want(t, 0, "Usage: almanac-restorer run (--at=POINT|TIME | --before=TIME) [flags]\n")
 }
 
 // What a container has beyond a point and deleted softly is told apart, and makes a difference all the same.

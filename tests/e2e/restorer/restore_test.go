@@ -66,7 +66,7 @@ func TestRestoreIsExact(t *testing.T) {
 	})
 	t.Run("plan", func(t *testing.T) {
 		w.run("plan", "--before", "2026-11-20T10:00:30Z", "--to", "shop.copy").want(t, 0, good, "shop.copy", "absent: run creates it",
-			"rows alone", `{"id":"copy","partitionKey":`, "_rid: the service's own", "changeFeedPolicy.retentionDuration")
+			"rows alone", `{"id":"copy","partitionKey":`, "_rid, _ts, _self, _etag, _docs, _sprocs, _triggers, _udfs, _conflicts: the service's own\n", "changeFeedPolicy.retentionDuration")
 		w.run("plan", "--at", "2026-11-20T10:00:00Z").want(t, 0, "shop.products-restored-20261120T100000000Z")
 		w.run("plan", "--at", bad, "--to", "shop.products").want(t, 2, "is the source itself")
 		w.run("plan", "--at", bad, "--to", "none.copy").want(t, 2, "database none does not exist")

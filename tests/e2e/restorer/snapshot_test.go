@@ -23,7 +23,7 @@ func TestRestoreFromSnapshotAndRows(t *testing.T) {
 	second := w.archive(1)
 	after := slices.DeleteFunc(w.contents("products"), func(d string) bool { return strings.Contains(d, `"deleted":true`) })
 
-	w.run("plan", "--at", first).want(t, 0, "snapshot "+first+", 17 documents", "what came after it of 20 rows in 2 files")
+	w.run("plan", "--at", first).want(t, 0, "snapshot "+first+", 17 documents", "and the changes from it until then, in 2 files of 20 rows")
 	w.run("plan", "--at", second).want(t, 0, "snapshot "+first)
 	for point, want := range map[string][]string{first: before, second: after} {
 		to := "copy-" + point
