@@ -149,9 +149,9 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.reader, err = kgo.NewClient(append(slices.Clone(options),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // out of range is for us to judge
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // they have offsets too
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),    // out of range is for us to judge
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()), // a stranger's transaction that stays open would keep all records behind it back
+		kgo.KeepControlRecords(),                       // they have offsets too, as aborted records have
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.MaxConcurrentFetches(fetches),
