@@ -226,6 +226,9 @@ func (a *Archiver) loop(ctx, work context.Context) error {
 		if err := a.flushDue(work); err != nil {
 			return err
 		}
+		for _, t := range a.topics {
+			a.lookAtSilence(work, t)
+		}
 		if halt := a.nothingLeft(); halt != nil {
 			return errors.Join(a.flushAll(work), fmt.Errorf("every topic partition of this process is halted: %w", halt))
 		}
@@ -343,6 +346,9 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 }
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
+	if len(records) > 0 {
+		p.heard = a.now()
+	}
 	for _, record := range records {
 		switch {
 		case p.phase != reading:

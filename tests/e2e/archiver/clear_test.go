@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/cosmos-almanac/almanac/archiver"
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/schemas"
