@@ -289,23 +289,38 @@ func TestLargeDocumentTurns(t *testing.T) {
 // BenchmarkPage readies the records of a page and sends none: what the producer adds to reading and sending.
 func BenchmarkPage(b *testing.B) {
 	r := offlineReader(b, mem.New(), schemas.WholeRange(), "/pk")
-	const n = 1000
-	var items [][]byte
-	size := 0
+	items, size := pageOf(1000)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		readyPage(b, r, items)
+	}
+	b.ReportMetric(float64(len(items))*float64(b.N)/b.Elapsed().Seconds(), "documents/s")
+}
+
+func TestDocumentsDoNotAllocate(t *testing.T) {
+	r := offlineReader(t, mem.New(), schemas.WholeRange(), "/pk")
+	items, _ := pageOf(1000)
+	if n := testing.AllocsPerRun(10, func() { readyPage(t, r, items) }); n > 10 {
+		t.Errorf("got %v allocations for %d documents, want at most 10 a page", n, len(items))
+	}
+}
+
+// pageOf makes documents of 0.8 KB, as the feed delivers them.
+func pageOf(n int) (items [][]byte, size int) {
 	for i := range n {
 		items = append(items, fmt.Appendf(nil, `{"id":"product-%d","pk":"customer-%d","price":12.5,"text":%q%s`, i, i%50, strings.Repeat("word ", 160), system))
 		size += len(items[i])
 	}
-	b.SetBytes(int64(size))
-	b.ReportAllocs()
-	for b.Loop() {
-		next := clone(r.acked)
-		for _, item := range items {
-			if err := r.add(b.Context(), &next, item); err != nil {
-				b.Fatal(err)
-			}
+	return items, size
+}
+
+func readyPage(tb testing.TB, r *reader, items [][]byte) {
+	next := clone(r.acked)
+	for _, item := range items {
+		if err := r.add(tb.Context(), &next, item); err != nil {
+			tb.Fatal(err)
 		}
-		r.batch.reset()
 	}
-	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "documents/s")
+	r.batch.reset()
 }

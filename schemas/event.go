@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -339,5 +340,8 @@ func AppendChangeID(dst []byte, a *Attributes) []byte {
 	dst = append(dst, a.Incarnation...)
 	dst = append(dst, ':')
 	dst = append(dst, a.RID...)
-	return fmt.Appendf(dst, ":%d:%d:%d", a.Generation, a.Order.LSN, a.Order.Ordinal)
+	for _, n := range [...]int64{int64(a.Generation), int64(a.Order.LSN), int64(a.Order.Ordinal)} {
+		dst = strconv.AppendInt(append(dst, ':'), n, 10)
+	}
+	return dst
 }

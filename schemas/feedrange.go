@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -68,7 +69,7 @@ func (r FeedRange) Overlaps(other FeedRange) bool {
 // is how the service compares bounds of hierarchical keys (.NET SDK pull request 5260).
 func CompareEPK(a, b string) int {
 	n := min(len(a), len(b))
-	if c := strings.Compare(a[:n], b[:n]); c != 0 {
+	if c := cmp.Compare(a[:n], b[:n]); c != 0 { // strings.Compare would let its arguments escape
 		return c
 	}
 	if onlyZeros(a[n:]) && onlyZeros(b[n:]) {

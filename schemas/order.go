@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,7 @@ func (l LSN) String() string { return strconv.FormatInt(int64(l), 10) }
 func ParseLSN(s string) (LSN, error) {
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("parse lsn %q: not a non-negative decimal number", s)
+		return 0, fmt.Errorf("parse lsn %q: not a non-negative decimal number", strings.Clone(s)) // s itself must not escape
 	}
 	return LSN(n), nil
 }

@@ -280,6 +280,11 @@ func Verify(file []byte, meant *FileStats) error {
 		return fmt.Errorf("%w: %w", ErrUnfaithful, err)
 	}
 	defer r.Close()
+	return verifyRows(r, meant)
+}
+
+// verifyRows reads the rest of a file and compares its rows with those that were meant.
+func verifyRows(r *FileReader, meant *FileStats) error {
 	found := Fingerprint{Seed: meant.Fingerprint.Seed}
 	var row Row
 	for {

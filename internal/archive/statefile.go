@@ -223,22 +223,3 @@ func StateMetadata(container string, created time.Time) (*delta.Metadata, error)
 		Created: created,
 	}, nil
 }
-
-func verifyRows(r *FileReader, meant *FileStats) error {
-	found := Fingerprint{Seed: meant.Fingerprint.Seed}
-	var row Row
-	for {
-		more, err := r.Next(&row)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnfaithful, err)
-		}
-		if !more {
-			break
-		}
-		found.Add(&row, meant.columns)
-	}
-	if !found.Equal(&meant.Fingerprint) {
-		return fmt.Errorf("%w: %d rows were read, %d written, or some differ", ErrUnfaithful, found.Rows, meant.Fingerprint.Rows)
-	}
-	return nil
-}

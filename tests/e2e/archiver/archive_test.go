@@ -94,22 +94,28 @@ func (m *mortal) kill() {
 	_ = m.stop() // it says what its store says
 }
 
+// holdCommit is the world's store, but it holds the first commit back, says so on reached, and lets it go on release.
+func (w *world) holdCommit() (store blob.Store, reached <-chan struct{}, release chan<- struct{}) {
+	begun, on := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	store = fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
+		if op.Kind == fault.Put && strings.Contains(op.Name, "_delta_log") {
+			once.Do(func() {
+				close(begun)
+				<-on
+			})
+		}
+		return fault.None
+	})
+	return store, begun, on
+}
+
 // TestPausedArchiver holds an archiver in the middle of its commit until another one has archived the same records. Then
 // it goes on, and none of its rows may stand twice.
 func TestPausedArchiver(t *testing.T) {
 	w := newWorld(t)
 	w.sendChanges(60)
-	reached, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	paused := fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
-		if op.Kind == fault.Put && strings.Contains(op.Name, "_delta_log") {
-			once.Do(func() {
-				close(reached)
-				<-release
-			})
-		}
-		return fault.None
-	})
+	paused, reached, release := w.holdCommit()
 	zombie := w.run(paused)
 	<-reached
 	other := *w.config
@@ -130,17 +136,7 @@ func TestPausedArchiver(t *testing.T) {
 func TestPartOfAFlushIsLost(t *testing.T) {
 	w := newWorld(t)
 	w.sendChanges(80)
-	reached, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	paused := fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
-		if op.Kind == fault.Put && strings.Contains(op.Name, "_delta_log") {
-			once.Do(func() {
-				close(reached)
-				<-release
-			})
-		}
-		return fault.None
-	})
+	paused, reached, release := w.holdCommit()
 	w.run(paused)
 	<-reached
 	w.run(w.store)

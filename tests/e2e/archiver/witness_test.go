@@ -1,12 +1,10 @@
 package archiver_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/cosmos-almanac/almanac/archiver"
 	"github.com/cosmos-almanac/almanac/internal/blob/fault"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 // withoutIDs are options of an archiver whose brokers give topics no ids, as Event Hubs does.
@@ -235,7 +234,7 @@ func TestOlderTableVouchesForNothing(t *testing.T) {
 	w := newWorld(t)
 	open := make(chan struct{})
 	var shut [2]atomic.Bool
-	var said [2]syncBuffer
+	var said [2]harness.Buffer
 	var members []*running
 	for i := range shut {
 		o := w.withoutIDs()
@@ -271,24 +270,6 @@ func TestOlderTableVouchesForNothing(t *testing.T) {
 	for _, r := range members {
 		_ = r.stop()
 	}
-}
-
-// syncBuffer is a log.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // TestGapIsNoReasonToReadAhead: at the offset of a gap row no record stands, and nobody reads what comes behind to find it.

@@ -1,12 +1,12 @@
 package producer_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -99,7 +99,7 @@ type era struct {
 func (w *world) eras(rid string) map[schemas.FeedRange][]era {
 	w.t.Helper()
 	out := map[schemas.FeedRange][]era{}
-	lines := json.NewDecoder(bytes.NewReader(w.ledger.bytes()))
+	lines := json.NewDecoder(strings.NewReader(w.ledger.String()))
 	for lines.More() {
 		var e cosmosfake.Entry
 		if err := lines.Decode(&e); err != nil {

@@ -44,7 +44,8 @@ func orders() harness.Container {
 type world struct {
 	t       *testing.T
 	cosmos  *cosmosfake.Server
-	ledger  lockedBuffer
+	ledger  harness.Buffer
+	logged  harness.Buffer // by the producers
 	account *harness.Account
 	kafka   *kfake.Cluster
 	root    blob.Store
@@ -54,25 +55,6 @@ type world struct {
 
 	mu     sync.Mutex
 	events []event // in the order of each partition
-	logged bytes.Buffer
-}
-
-// lockedBuffer is the ledger.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.buf.Bytes())
 }
 
 func newWorld(t *testing.T, containers ...harness.Container) *world {
@@ -246,7 +228,7 @@ func (w *world) ends(r *running) error {
 }
 
 func (w *world) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{w.t}, logWriter{w}), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{w.t}, &w.logged), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
 type testWriter struct{ t *testing.T }
@@ -256,14 +238,6 @@ func (w testWriter) Write(b []byte) (int, error) {
 		w.t.Log(string(bytes.TrimRight(b, "\n")))
 	}
 	return len(b), nil
-}
-
-type logWriter struct{ w *world }
-
-func (l logWriter) Write(b []byte) (int, error) {
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	return l.w.logged.Write(b)
 }
 
 // eventually waits until ok, which is asked again and again, and fails the test when patience ends.
@@ -340,8 +314,6 @@ func (w *world) logs(text string) bool { return w.count(text) > 0 }
 
 // count is how often the producers logged a text.
 func (w *world) count(text string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	return strings.Count(w.logged.String(), text)
 }
 
