@@ -206,7 +206,7 @@ func TestRecordsThatDoNotCome(t *testing.T) {
 		muted.Add(1)
 		return answer, nil, true
 	})
-	var said syncBuffer
+	var said harness.Buffer
 	began := time.Now()
 	r := w.runWith(archiver.Options{
 		Config: w.config, Archive: w.store, Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil)),
