@@ -54,11 +54,15 @@ func TestSecretIsReadAgain(t *testing.T) {
 		opts          func(config.Secret) Options
 	}{
 		{"signature", "?sv=1&sig=first", "sv=1&sig=second", func(s config.Secret) Options { return Options{SAS: s} }},
-		{"signature in a connection string", "SharedAccessSignature=sv=1&sig=first", "SharedAccessSignature=sv=1&sig=second",
-			func(s config.Secret) Options { return Options{ConnectionString: s} }},
+		{
+			"signature in a connection string", "SharedAccessSignature=sv=1&sig=first", "SharedAccessSignature=sv=1&sig=second",
+			func(s config.Secret) Options { return Options{ConnectionString: s} },
+		},
 		{"key", key("first"), key("second"), func(s config.Secret) Options { return Options{AccountKey: s} }},
-		{"key in a connection string", "AccountKey=" + key("first"), "AccountKey=" + key("second"),
-			func(s config.Secret) Options { return Options{ConnectionString: s} }},
+		{
+			"key in a connection string", "AccountKey=" + key("first"), "AccountKey=" + key("second"),
+			func(s config.Secret) Options { return Options{ConnectionString: s} },
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file, refusals := keep(t, test.first), 0
