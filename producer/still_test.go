@@ -3,6 +3,7 @@ package producer
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,18 +13,23 @@ import (
 
 // told is what /readyz was told last, and how often.
 type told struct {
+	mu    sync.Mutex
 	part  string
 	err   error
 	times int
 }
 
 func (d *told) report(part string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.part, d.err = part, err
 	d.times++
 }
 
 func (d *told) want(t *testing.T, times int, text string) {
 	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.times != times || (d.err != nil) != (text != "") || d.err != nil && !strings.Contains(d.err.Error(), text) {
 		t.Errorf("got %d reports, the last %v want %d and %q", d.times, d.err, times, text)
 	}
