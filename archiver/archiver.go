@@ -151,9 +151,9 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.reader, err = kgo.NewClient(append(slices.Clone(options),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // out of range is for us to judge
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // they have offsets too
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),    // out of range is for us to judge
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()), // a stranger's transaction that stays open would keep all records behind it back
+		kgo.KeepControlRecords(),                       // they have offsets too, as aborted records have
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.MaxConcurrentFetches(fetches),
@@ -234,6 +234,9 @@ func (a *Archiver) loop(ctx, work context.Context) error {
 		}
 		if err := a.flushDue(work); err != nil {
 			return err
+		}
+		for _, t := range a.topics {
+			a.lookAtSilence(work, t)
 		}
 		if halt := a.nothingLeft(); halt != nil {
 			return errors.Join(a.flushAll(work), fmt.Errorf("every topic partition of this process is halted: %w", halt))
@@ -359,6 +362,9 @@ func (a *Archiver) take(ctx context.Context, fetched kgo.Fetches) error {
 }
 
 func (a *Archiver) takePartition(ctx context.Context, t *topic, p *partition, records []*kgo.Record) error {
+	if len(records) > 0 {
+		p.heard = a.now()
+	}
 	for _, record := range records {
 		switch {
 		case p.phase != reading:

@@ -121,12 +121,12 @@ func (e *replacedError) ExitCode() int { return 3 }
 const recordWait = 30 * time.Second
 
 // firstRecord is the offset of the first record that an archiver would read in the span; -1 when what comes first lies
-// behind it. The log's bounds do not tell: a span within them is empty where a transaction was aborted.
+// behind it. The log's bounds do not tell: a span within them is empty where the topic was compacted.
 func firstRecord(ctx context.Context, o Options, topic string, partition int32, span schemas.Gap) (int64, error) {
 	client, err := o.connect(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(span.From)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
 		kgo.KeepControlRecords(), // they have rows too
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),

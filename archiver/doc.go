@@ -22,9 +22,9 @@
 //     made anew. No record is committed before the topic was compared after the record came.
 //
 // A hole between two records is told from a lost record by nobody: Almanac's producers use no transactions and its topics
-// are not compacted, so holes do not come from Almanac. A strangers' transaction that commits leaves no hole here, because
-// its control record is archived as a quarantined row; records that were aborted are one. A hole is read a second time
-// before it is believed.
+// are not compacted, so holes do not come from Almanac. Strangers' transactions leave none here: whether they commit, abort or
+// stay open, their records and control records are archived as quarantined rows, as they come. A hole is read a second
+// time before it is believed.
 //
 // There is one goroutine that works. Only the member's callbacks run beside it, and they only note what was assigned.
 package archiver

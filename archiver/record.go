@@ -52,6 +52,11 @@ func (d *decoder) decode(record *kgo.Record, topic schemas.UUID) error {
 		d.quarantine(err.Error(), err)
 		return nil
 	}
+	if record.Attrs.IsTransactional() {
+		const reason = "it is part of a transaction, which may be aborted, and Almanac's producers use none"
+		d.quarantine(reason, errors.New(reason))
+		return nil
+	}
 	if found := d.received.Attributes.Topic; found != topic {
 		return &otherTopicError{found: found, want: topic}
 	}

@@ -131,7 +131,7 @@ func (a *Archiver) startPartition(ctx context.Context, t *topic, p *partition, l
 		return a.haltPartition(ctx, t, p, reasonGap, gapEvidence(next, log.Start-1))
 	}
 	a.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p.number: kgo.NewOffset().At(next)}})
-	p.phase, p.halt = reading, nil
+	p.phase, p.halt, p.heard = reading, nil, a.now()
 	a.metrics.halted.WithLabelValues(t.name, strconv.Itoa(int(p.number))).Set(0)
 	a.log.Info("reading topic partition", slog.String("topic", t.name), slog.Int("partition", int(p.number)), slog.Int64("offset", next))
 	return nil

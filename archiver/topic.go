@@ -29,6 +29,8 @@ type topic struct {
 	cadence    cadence
 	identity   identity
 	startAgain time.Time // no partition is started before
+
+	lookedAtSilence time.Time
 }
 
 // phase is what this process does with a topic partition.
@@ -49,6 +51,8 @@ type partition struct {
 	next    int64       // the offset that comes next
 	first   int64       // the first offset in the buffer; next when there is none
 	suspect int64       // the offset at which a hole was seen once, or -1
+	heard   time.Time   // when records came, or it was started
+	stuck   int64       // the offset that was waited for at the last look at silence, though records were there; or -1
 	latest  *kgo.Record // that is in the buffer, of brokers without topic ids
 	halt    *schemas.Halt
 }
@@ -58,7 +62,7 @@ func (p *partition) buffered() bool { return p.first < p.next }
 func (t *topic) partition(number int32) *partition {
 	p, ok := t.partitions[number]
 	if !ok {
-		p = &partition{number: number, suspect: -1}
+		p = &partition{number: number, suspect: -1, stuck: -1}
 		t.partitions[number] = p
 	}
 	return p

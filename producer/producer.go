@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	Registry prometheus.Registerer        // default: metrics are kept and shown to nobody
-	Report   func(part string, err error) // told when a part becomes ready or not; default: nobody
+	Report   func(part string, err error) // told when a part becomes ready or not, from any goroutine; default: nobody
 	Now      func() time.Time             // default: time.Now; it times cadences and names halts, and no event depends on it
 	Kafka    []kgo.Opt                    // further options of the clients
 }
@@ -51,6 +52,7 @@ type Producer struct {
 	clients      *kafka.Lifetime // of the topics
 	tasks        []*task
 	spare        bool            // the groups gave none of them to this process
+	standing     sync.Mutex      // of the tasks' standing, and of what is reported of it
 	publishing   context.Context // of all records, see work
 	refuse       func(error)     // ends Run with the error
 	wake         chan struct{}   // buffered: some assignment changed

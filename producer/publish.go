@@ -28,6 +28,7 @@ type batch struct {
 	attributes schemas.Attributes
 	id         []byte
 
+	silence func(error) // told what the brokers owe for long, and nil when they have answered; nil: nobody is told
 	flying  bool        // sent, and not settled yet
 	left    int         // of them, not answered yet
 	results chan result // one per record, buffered for all of a page
@@ -142,11 +143,17 @@ func (b *batch) send() {
 // settle waits until every record is acknowledged by all in-sync replicas, and raises offsets by where they stand. A
 // refusal of one means that none of the batch may count, ever (INV-1). When ctx ends first, settle may be called again.
 func (b *batch) settle(ctx context.Context, offsets schemas.Offsets) error {
+	owed, began, silence := b.left, time.Now(), time.NewTimer(silenceMost)
+	defer silence.Stop()
 	for b.left > 0 {
 		select {
 		case r := <-b.results:
 			b.left--
 			b.take(r, offsets)
+		case <-silence.C:
+			b.tell(fmt.Errorf("the brokers have not acknowledged %d records for %v: look at their health, has every partition a leader, and as many replicas in sync as min.insync.replicas asks for?",
+				b.left, time.Since(began).Round(time.Second)))
+			silence.Reset(silenceAgain)
 		case <-ctx.Done():
 			return fmt.Errorf("publish to topic %s: %w", b.topic.name, ctx.Err())
 		}
@@ -162,7 +169,23 @@ func (b *batch) settle(ctx context.Context, offsets schemas.Offsets) error {
 		offsets.Raise(partition, offset)
 	}
 	b.reset()
+	if owed > 0 {
+		b.tell(nil)
+	}
 	return nil
+}
+
+// The client tries for as long as brokers neither take nor refuse records. So long it may do so before that is told, and then
+// told again.
+const (
+	silenceMost  = 10 * time.Second
+	silenceAgain = time.Minute
+)
+
+func (b *batch) tell(silence error) {
+	if b.silence != nil {
+		b.silence(silence)
+	}
 }
 
 // take notes one answer. A record always stands above all that the range had acknowledged before, on the same topic.

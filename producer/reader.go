@@ -65,8 +65,17 @@ const (
 
 func newReader(p *Producer, k *task, l *line, log *slog.Logger) *reader {
 	source := "/" + p.config.Cosmos.Account + "/" + k.container.Database + "/" + k.container.Container
+	b := newBatch(p, k.topic, source)
+	b.silence = func(err error) {
+		if err != nil {
+			log.Warn("the range stands still", "error", err)
+		} else {
+			k.published.Store(true)
+		}
+		p.still(k, err)
+	}
 	return &reader{
-		p: p, topic: k.topic, named: k.container, line: l, log: log, batch: newBatch(p, k.topic, source),
+		p: p, topic: k.topic, named: k.container, line: l, log: log, batch: b,
 		acked: clone(l.Checkpoint), read: clone(l.Checkpoint), incarnation: []byte(l.Checkpoint.Incarnation),
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/cosmos-almanac/almanac/schemas"
 )
 
-// task is one feed range and the partition whose owner reads it. All fields but halt belong to work's goroutine; last and
-// answered are the reader's until it is reported to have ended.
+// task is one feed range and the partition whose owner reads it. All fields but halt, published and standing belong to work's
+// goroutine; last and answered are the reader's until it is reported to have ended.
 type task struct {
 	topic     *topic
 	container config.Container
@@ -26,9 +26,13 @@ type task struct {
 	ending bool               // its reader was told to end
 	last   error              // why its last reader ended
 	began  time.Time          // when its last reader did
+	failed time.Time          // since when readers have ended without having published anything
 	next   time.Time          // no reader before
 	wait   time.Duration
 	halt   atomic.Pointer[schemas.Halt] // it stands still until an operator acts
+
+	published atomic.Bool // since failed
+	standing  bool        // as /readyz says; guarded by Producer.standing
 
 	answered <-chan struct{} // closed when the brokers have answered all that its last reader sent; nil: they had
 }
@@ -91,6 +95,7 @@ func (p *Producer) schedule(ctx context.Context, k *task, ended chan<- *task) (w
 	switch {
 	case !owned && k.cancel == nil:
 		k.next, k.wait = time.Time{}, 0
+		p.still(k, nil)
 		p.setHalt(k, nil)
 	case !owned && !k.ending:
 		p.log.Info("range goes to another process", "container", k.container.Name(), "range", k.span.String())
@@ -132,11 +137,18 @@ func (p *Producer) finished(k *task) {
 			log.Error("range is halted", "reason", halt.Reason, "evidence", halt.Evidence, "since", halt.Since)
 		}
 		p.setHalt(k, halt)
+		p.still(k, nil) // it is told as a halt
 		k.next = now.Add(haltLook)
 		return
 	}
 	if now.Sub(k.began) > retryMost {
 		k.wait = 0 // it did well for a while
+	}
+	if k.published.Swap(false) || k.failed.IsZero() {
+		k.failed = now
+	}
+	if now.Sub(k.failed) > silenceMost {
+		p.still(k, k.last)
 	}
 	k.next = now.Add(k.wait)
 	log.Warn("reading the range ended; going on from its checkpoint", "error", k.last, "in", k.wait)
@@ -163,6 +175,18 @@ func (p *Producer) stuck() (halt *schemas.Halt) {
 		}
 	}
 	return halt
+}
+
+// still says by /readyz that a range stands still, and why; nil that it does not, or is not this process's. It is called by
+// work and by readers.
+func (p *Producer) still(k *task, err error) {
+	p.standing.Lock()
+	defer p.standing.Unlock()
+	if err == nil && !k.standing {
+		return
+	}
+	k.standing = err != nil
+	p.report("range "+k.container.Name()+" "+k.span.String(), err)
 }
 
 func (p *Producer) reportGroups() {
@@ -205,6 +229,9 @@ func (p *Producer) readRange(ctx context.Context, k *task) error {
 	log := p.log.With(slog.String("container", k.container.Name()), slog.String("range", k.span.String()))
 	l.refused = func(err error, wait time.Duration) {
 		log.Warn("checkpoint is not stored; trying again", "error", err, "in", wait)
+		if wait >= settleMost {
+			p.still(k, err)
+		}
 	}
 	log.Info("reading range", "generation", int64(l.Checkpoint.Generation), "lsn", int64(l.Checkpoint.Position), "basis", string(l.Checkpoint.Basis))
 	r := newReader(p, k, l, log)

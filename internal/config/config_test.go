@@ -376,6 +376,20 @@ func TestSecretReferences(t *testing.T) {
 	}
 }
 
+// TestSecretOfAFileIsReadAgain: a key that is rotated, or a signature that is renewed, needs no restart.
+func TestSecretOfAFileIsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	cfg := parse(t, "cosmos: {key: {file: "+file+"}}")
+	for _, want := range []string{"first", "second"} {
+		if err := os.WriteFile(file, []byte(want+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := cfg.Cosmos.Key.Reveal(); got != want || err != nil {
+			t.Errorf("got %q, %v want %q", got, err, want)
+		}
+	}
+}
+
 // TestReferencesAdvise: what is not there has a remedy, and a relative path says from where.
 func TestReferencesAdvise(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -69,9 +69,13 @@ const masked = "***"
 // A reference that does not resolve ({env: NAME} without the variable, {file:
 // PATH} without the file) is no error of Load, because one almanac.yaml serves
 // programs of which not all need the secret; Reveal returns it.
+//
+// Keys are rotated while programs run, so Reveal reads a {file: PATH} each time.
 type Secret struct {
 	value string
 	err   error
+
+	setting, path string // of a secret in a file
 }
 
 // NewSecret wraps a value.
@@ -79,6 +83,9 @@ func NewSecret(value string) Secret { return Secret{value: value} }
 
 // Reveal returns the value, or why there is none. It is the only way to it.
 func (s Secret) Reveal() (string, error) {
+	if s.path != "" {
+		s = secretOfFile(s.setting, s.path)
+	}
 	if s.err != nil {
 		return "", s.err
 	}
@@ -89,7 +96,7 @@ func (s Secret) Reveal() (string, error) {
 }
 
 // IsSet says whether a value or a reference to one was given.
-func (s Secret) IsSet() bool { return s.value != "" || s.err != nil }
+func (s Secret) IsSet() bool { return s.value != "" || s.err != nil || s.path != "" }
 
 func (s Secret) String() string {
 	if !s.IsSet() {

@@ -223,7 +223,7 @@ func (l *loader) secret(setting Setting, node ast.Node, where string) {
 		case "env":
 			value = l.secretOfVariable(setting, reference)
 		case "file":
-			value = secretOfFile(setting, reference)
+			value = Secret{setting: setting.Path, path: reference}
 		default:
 			l.unknown(entries[0], setting.Path, []string{"env", "file"})
 			return
@@ -248,14 +248,14 @@ func (l *loader) secretOfVariable(setting Setting, name string) Secret {
 
 // secretOfFile drops one line end at the end of the file, as editors and
 // `kubectl create secret --from-file` leave one.
-func secretOfFile(setting Setting, path string) Secret {
-	text, err := ReadFile(setting.Path, path)
+func secretOfFile(setting, path string) Secret {
+	text, err := ReadFile(setting, path)
 	if err != nil {
 		return Secret{err: err}
 	}
 	value := strings.TrimRight(string(text), "\r\n")
 	if value == "" {
-		return Secret{err: &ReferenceError{fmt.Errorf("read %s: %s is empty", setting.Path, path), "write the secret into it"}}
+		return Secret{err: &ReferenceError{fmt.Errorf("read %s: %s is empty", setting, path), "write the secret into it"}}
 	}
 	return NewSecret(value)
 }

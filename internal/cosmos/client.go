@@ -15,9 +15,11 @@
 package cosmos
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -39,6 +41,7 @@ type Options struct {
 // Client is one account.
 type Client struct {
 	host string
+	key  config.Secret
 	rest *rest
 	open func() (*azcosmos.Client, error)
 
@@ -64,12 +67,13 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, badConfig("open account: %w", err)
 	}
-	credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(raw.key))
-	if err != nil {
-		return nil, badConfig("read cosmos.key: %v", err)
-	}
-	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), rest: raw}
+	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), key: o.Key, rest: raw}
+	raw.refused = client.renew
 	client.open = func() (*azcosmos.Client, error) {
+		credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(*raw.key.Load()))
+		if err != nil {
+			return nil, err
+		}
 		return azcosmos.NewClientWithKey(raw.endpoint+"/", credential, &azcosmos.ClientOptions{
 			ClientOptions: azcore.ClientOptions{
 				Transport:        raw.client,
@@ -104,6 +108,10 @@ func (c *Client) askNow(database, name string, question func(*azcosmos.Container
 		return err
 	}
 	err = question(container)
+	var refusal *azcore.ResponseError
+	if errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized {
+		c.renew()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -119,6 +127,31 @@ func (c *Client) askNow(database, name string, question func(*azcosmos.Container
 		asked.Close() // after open, so that the caches that clients of one account share are kept
 	}
 	return err
+}
+
+// renew takes the key again from where it is kept, when it was refused: it may have been rotated. What was refused stays so;
+// whoever asks again asks with the other key.
+func (c *Client) renew() {
+	text, err := c.key.Reveal()
+	if err != nil {
+		return // the refusal says what is wrong
+	}
+	key, err := decodeKey(text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.rest.key.Load()
+	if err != nil || bytes.Equal(key, *before) {
+		return
+	}
+	c.rest.key.Store(&key)
+	fresh, err := c.open()
+	if err != nil {
+		c.rest.key.Store(before)
+		return
+	}
+	old := c.sdk
+	c.sdk, c.proven = fresh, false
+	old.Close() // after open, so that the caches that clients of one account share are kept
 }
 
 // writesIn makes feeds be read where the account's writes go now. azcosmos asks for the regions every five minutes only;

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/config"
@@ -54,7 +55,8 @@ const (
 // rest sends signed requests.
 type rest struct {
 	endpoint string // without the last slash
-	key      []byte
+	key      atomic.Pointer[[]byte]
+	refused  func() // told when the key was refused; nil: nobody is told
 	client   *http.Client
 	wait     func(ctx context.Context, d time.Duration) error
 }
@@ -64,9 +66,9 @@ func newREST(o WriterOptions) (*rest, error) {
 	if err != nil || address.Scheme != "https" || address.Host == "" {
 		return nil, fmt.Errorf("cosmos.endpoint %q is no address, want https://<account>.documents.azure.com:443/", o.Endpoint)
 	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(o.Key))
+	key, err := decodeKey(o.Key)
 	if err != nil {
-		return nil, errors.New("cosmos.key is not base64; copy the account's primary or secondary key whole, with its ==")
+		return nil, err
 	}
 	roots, err := rootsWith(o.CAFile)
 	if err != nil {
@@ -89,10 +91,20 @@ func newREST(o WriterOptions) (*rest, error) {
 		WriteBufferSize:     32 << 10,
 		ReadBufferSize:      32 << 10,
 	}
-	return &rest{
-		endpoint: address.Scheme + "://" + address.Host, key: key,
-		client: &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait,
-	}, nil
+	r := &rest{
+		endpoint: address.Scheme + "://" + address.Host,
+		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait,
+	}
+	r.key.Store(&key)
+	return r, nil
+}
+
+func decodeKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return nil, errors.New("cosmos.key is not base64; copy the account's primary or secondary key whole, with its ==")
+	}
+	return key, nil
 }
 
 // rootsWith is the system's roots and those of the file; nil is the system's alone.
@@ -286,6 +298,9 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	}
 	a = answer{op: q.op, status: res.StatusCode, substatus: substatusOf(res), body: body}
 	a.charge, _ = strconv.ParseFloat(res.Header.Get("x-ms-request-charge"), 64)
+	if a.status == http.StatusUnauthorized && r.refused != nil {
+		r.refused()
+	}
 	return a, retryAfterOf(res), nil
 }
 
@@ -315,7 +330,7 @@ func readAnswer(res *http.Response) ([]byte, error) {
 func (r *rest) sign(req *http.Request, q request) {
 	date := time.Now().UTC().Format(http.TimeFormat)
 	h := req.Header
-	h.Set("Authorization", authorization(r.key, q, date))
+	h.Set("Authorization", authorization(*r.key.Load(), q, date))
 	h.Set("x-ms-date", date)
 	h.Set("x-ms-version", restVersion)
 	h.Set("Accept", "application/json")

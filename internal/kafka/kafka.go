@@ -30,6 +30,11 @@ const (
 	// rebalanceMost is enough to join again, which takes a heartbeat or two of 3 s.
 	rebalanceMost = 10 * time.Second
 
+	// answerMost is how much longer than it asks for a request may take. A broker that hangs is asked for so long before
+	// another one is; at Event Hubs all are one, which wants at least 60 s.
+	answerMost          = 10 * time.Second
+	eventHubsAnswerMost = 60 * time.Second
+
 	// Event Hubs ends the connection at a request of 1,046,528 bytes or more.
 	eventHubsRequest = 1_046_528 - 64
 )
@@ -43,12 +48,13 @@ func ClientOptions(cfg config.Kafka, log *slog.Logger) ([]kgo.Opt, error) {
 		kgo.DialTimeout(dialTimeout),
 		kgo.MetadataMaxAge(metadataMost),
 		kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.RequestTimeoutOverhead(60 * time.Second), // Event Hubs wants at least 60 s
+		kgo.RequestTimeoutOverhead(answerMost),
 	}
 	if cfg.Profile == config.ProfileEventHubs {
 		options = append(options,
 			kgo.MaxVersions(kversion.V3_8_0()), // to a newer ApiVersions request it resets the connection
 			kgo.BrokerMaxWriteBytes(eventHubsRequest),
+			kgo.RequestTimeoutOverhead(eventHubsAnswerMost),
 		)
 	}
 	security, err := securityOptions(cfg)

@@ -20,7 +20,7 @@ const (
 
 // Peek shows what stands at these offsets of a topic's partitions now, whatever the client itself reads, and tells the topic's
 // id, which is zero where the brokers give none. Of a partition nothing is shown when no record stands there: it aged away, was
-// compacted or aborted, or has not come yet. An error is of some of them; the others are shown. Who peeks beside a client that
+// compacted, or has not come yet. An error is of some of them; the others are shown. Who peeks beside a client that
 // fetches gives another client, since a broker answers the requests of a connection one after the other.
 func Peek(ctx context.Context, client *kgo.Client, topic string, at map[int32]int64, show func(*kgo.Record)) (id [16]byte, err error) {
 	detail, err := describe(ctx, client, topic)
@@ -64,7 +64,7 @@ func peek(ctx context.Context, client *kgo.Client, at place, offset int64, most 
 	topic.Topic, topic.TopicID = at.topic.Topic, at.topic.ID
 	topic.Partitions = append(topic.Partitions, partition)
 	request := kmsg.NewPtrFetchRequest()
-	request.MinBytes, request.MaxBytes, request.SessionEpoch, request.IsolationLevel = 0, most, -1, 1
+	request.MinBytes, request.MaxBytes, request.SessionEpoch = 0, most, -1
 	request.Topics = append(request.Topics, topic)
 	answer, err := client.Broker(leader).Request(ctx, request)
 	if err != nil {
@@ -84,7 +84,7 @@ func peek(ctx context.Context, client *kgo.Client, at place, offset int64, most 
 		return nil, false, errors.New("brokers disagree on which topic it is: one was cut off, or the topic was made anew just now")
 	}
 	read, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		KeepControlRecords: true, Offset: offset, IsolationLevel: kgo.ReadCommitted(), Topic: at.topic.Topic, Partition: at.partition,
+		KeepControlRecords: true, Offset: offset, IsolationLevel: kgo.ReadUncommitted(), Topic: at.topic.Topic, Partition: at.partition,
 	}, &fetched.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
 	switch {
 	case errors.Is(read.Err, kerr.OffsetOutOfRange):

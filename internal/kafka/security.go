@@ -86,18 +86,26 @@ func mechanismOf(cfg config.Kafka) (sasl.Mechanism, error) {
 	if !s.Password.IsSet() {
 		return nil, badConfig("kafka.sasl.mechanism %s needs kafka.sasl.password; give a string, {env: NAME} or {file: PATH}", s.Mechanism)
 	}
-	password, err := s.Password.Reveal()
-	if err != nil { // it names the setting, and what to do
+	if _, err := s.Password.Reveal(); err != nil { // it names the setting, and what to do
 		return nil, badConfig("%w", err)
 	}
+	// For every connection anew: a password in a file may be rotated.
 	switch s.Mechanism {
 	case config.ScramSHA256:
-		return scram.Auth{User: s.User, Pass: password}.AsSha256Mechanism(), nil
+		return scram.Sha256(func(context.Context) (scram.Auth, error) { return scramOf(s) }), nil
 	case config.ScramSHA512:
-		return scram.Auth{User: s.User, Pass: password}.AsSha512Mechanism(), nil
+		return scram.Sha512(func(context.Context) (scram.Auth, error) { return scramOf(s) }), nil
 	default:
-		return plain.Auth{User: s.User, Pass: password}.AsMechanism(), nil
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			password, err := s.Password.Reveal()
+			return plain.Auth{User: s.User, Pass: password}, err
+		}), nil
 	}
+}
+
+func scramOf(s config.KafkaSASL) (scram.Auth, error) {
+	password, err := s.Password.Reveal()
+	return scram.Auth{User: s.User, Pass: password}, err
 }
 
 // bearer takes a new token for every connection: from the file, which somebody else keeps fresh, or from Entra ID.

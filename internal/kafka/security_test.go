@@ -75,6 +75,33 @@ func TestTokenIsReadForEveryConnection(t *testing.T) {
 	}
 }
 
+// TestPasswordIsReadForEveryConnection, so that one that is rotated needs no restart.
+func TestPasswordIsReadForEveryConnection(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "password"), "first\n")
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			write(t, path, "first\n")
+			cfg, err := config.Parse("almanac.yaml", []byte("kafka: {sasl: {mechanism: "+mechanism+", user: a, password: {file: "+path+"}}}"), nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := mechanismOf(cfg.Kafka)
+			if err != nil || m.Name() != mechanism {
+				t.Fatalf("got %v, %v want %s", m, err, mechanism)
+			}
+			write(t, path, "second\n")
+			_, message, err := m.Authenticate(t.Context(), "broker:9093")
+			if want := "\x00a\x00second"; err != nil || mechanism == "PLAIN" && string(message) != want {
+				t.Errorf("got %q, %v want %q", message, err, want)
+			}
+			write(t, path, "")
+			if _, _, err := m.Authenticate(t.Context(), "broker:9093"); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v want an error that names %s: nothing older is sent", err, path)
+			}
+		})
+	}
+}
+
 // TestEntraScope pins the audience that Event Hubs asks for.
 func TestEntraScope(t *testing.T) {
 	got, err := entraScope([]string{"sky.servicebus.windows.net:9093"})

@@ -219,5 +219,37 @@ func table() []mutant {
 			new:  "if false {",
 			pkg:  "./tests/e2e/archiver", test: "TestGapHalts",
 		},
+		{
+			name: "INV-10 nobody keeps records back",
+			why:  "a stranger's transaction that stays open keeps back what stands behind it",
+			file: "archiver/archiver.go",
+			old:  "kgo.FetchIsolationLevel(kgo.ReadUncommitted())",
+			new:  "kgo.FetchIsolationLevel(kgo.ReadCommitted())",
+			pkg:  "./tests/e2e/archiver", test: "TestTransactionsOfStrangers",
+		},
+		{
+			name: "what may be aborted is no change",
+			why:  "a record of a transaction that is aborted becomes a change",
+			file: "archiver/record.go",
+			old:  "if record.Attrs.IsTransactional() {",
+			new:  "if false {",
+			pkg:  "./tests/e2e/archiver", test: "TestTransactionsOfStrangers",
+		},
+		{
+			name: "records that wait are noticed",
+			why:  "nothing is told while records wait and none comes",
+			file: "archiver/silence.go",
+			old:  "case p.stuck != p.next:",
+			new:  "case true:",
+			pkg:  "./tests/e2e/archiver", test: "TestRecordsThatDoNotCome",
+		},
+		{
+			name: "a rotated secret is taken up",
+			why:  "a secret that was rotated is refused for ever",
+			file: "internal/blob/azure/secret.go",
+			old:  "|| !p.renewed(held) {",
+			new:  "|| true {",
+			pkg:  "./internal/blob/azure", test: "TestSecretIsReadAgain",
+		},
 	}
 }

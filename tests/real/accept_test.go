@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 )
 
 // TestHistoryOnKafkaAndAzurite is the acceptance of tests/accept on three brokers of Apache Kafka and on an Azurite that
-// keeps its data: programs, a broker and the storage are killed, programs are paused for longer than their session lasts,
+// keeps its data: programs, a broker and the storage are killed, a broker and programs are paused for longer than their sessions last,
 // and nobody comes to help. Then the oracle judges, and delta-rs says of each topic partition how far it is archived.
 func TestHistoryOnKafkaAndAzurite(t *testing.T) {
 	onRequest(t)
@@ -38,6 +39,7 @@ func TestHistoryOnKafkaAndAzurite(t *testing.T) {
 		p.RestoreEarly(p.Random.IntN)
 		p.killPrograms()
 		p.killBroker()
+		p.pauseBroker()
 		p.killAzurite()
 		p.pausePrograms()
 		p.RestoreEarly(func(int) int { return 0 }) // the oldest, which will stay
@@ -126,6 +128,16 @@ func (p *theatre) killBroker() {
 	p.kafka.start()
 	p.Until(wellMost, "three replicas in sync", func() (string, error) { return p.kafka.whole(p.Ctx) })
 	p.well(fmt.Sprintf("the return of broker %d", node))
+}
+
+// pauseBroker lets the broker that keeps the archivers' group hang: its connections stay, and nobody answers. Then it goes on.
+func (p *theatre) pauseBroker() {
+	node := p.kafka.coordinator(p.Ctx, archivers)
+	p.Must(p.kafka.signal(node, syscall.SIGSTOP))
+	p.well(fmt.Sprintf("broker %d hangs", node))
+	p.Must(p.kafka.signal(node, syscall.SIGCONT))
+	p.Until(wellMost, "three replicas in sync", func() (string, error) { return p.kafka.whole(p.Ctx) })
+	p.well(fmt.Sprintf("broker %d goes on", node))
 }
 
 // killAzurite breaks all connections to the storage, kills it when it has written down what it acknowledged, and starts it

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/blob/azure"
 	"github.com/cosmos-almanac/almanac/internal/blob/blobtest"
 	"github.com/cosmos-almanac/almanac/internal/config"
+	"github.com/cosmos-almanac/almanac/tests/harness"
 )
 
 // emulated is Azurite's account, seen from one address.
@@ -117,7 +120,7 @@ func TestAzureConforms(t *testing.T) {
 			return azure.Options{ConnectionString: config.NewSecret(must(t, components.azurite))}
 		}},
 		{"signature", "/p", func(container string) azure.Options {
-			return azure.Options{SAS: config.NewSecret(direct.signature(t, container))}
+			return azure.Options{SAS: config.NewSecret(direct.signature(t, container, time.Hour))}
 		}},
 		{"small blocks", "", func(string) azure.Options { return azure.Options{BlockBytes: 64 << 10} }},
 	} {
@@ -131,7 +134,7 @@ func TestAzureConforms(t *testing.T) {
 }
 
 // signature is a SAS of the container.
-func (e emulated) signature(t *testing.T, name string) string {
+func (e emulated) signature(t *testing.T, name string, life time.Duration) string {
 	t.Helper()
 	credential, err := container.NewSharedKeyCredential(e.account, e.key)
 	if err != nil {
@@ -141,7 +144,7 @@ func (e emulated) signature(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := client.GetSASURL(sas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, Delete: true, List: true}, time.Now().Add(time.Hour), nil)
+	signed, err := client.GetSASURL(sas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, Delete: true, List: true}, time.Now().Add(life), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +153,46 @@ func (e emulated) signature(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return u.RawQuery
+}
+
+// TestSignatureIsRenewed: one that has expired is refused, and the next one in its file is taken up.
+func TestSignatureIsRenewed(t *testing.T) {
+	onRequest(t)
+	e, name, file := at(t, ""), newContainer(t), filepath.Join(t.TempDir(), "sas")
+	renew := func(life time.Duration) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(e.signature(t, name, life)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew(2 * time.Second)
+	cfg, err := config.Parse("almanac.yaml", []byte("archive: {sas: {file: "+file+"}}"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := e.store(t, name, azure.Options{SAS: cfg.Archive.SAS})
+	put := func(name string) error {
+		_, err := store.Put(t.Context(), name, strings.NewReader("x"), blob.IfAbsent())
+		return err
+	}
+	if err := put("while it lasts"); err != nil {
+		t.Fatal(err)
+	}
+	n, refused := 0, error(nil)
+	err = harness.Until(within(t, 20*time.Second), "its end", func() (string, error) {
+		n++
+		if refused = put(fmt.Sprint("o", n)); refused == nil {
+			return "it is taken", nil
+		}
+		return "", nil
+	})
+	if err != nil || !strings.Contains(refused.Error(), "403 ") {
+		t.Fatalf("got %v, %v want a refusal", err, refused)
+	}
+	renew(time.Hour)
+	if err := put("renewed"); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestAzureConformsThoughAnswersAreLost runs the same suite over a network that loses requests and answers. What is left

@@ -38,6 +38,12 @@ const (
 
 func newScene(t *testing.T, folder, name string, brokers []string) *scene {
 	t.Helper()
+	return newSceneWith(t, folder, name, brokers, nil)
+}
+
+// newSceneWith is newScene whose programs have further settings; the test itself comes to the brokers without any.
+func newSceneWith(t *testing.T, folder, name string, brokers []string, settings harness.Settings) *scene {
+	t.Helper()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +51,7 @@ func newScene(t *testing.T, folder, name string, brokers []string) *scene {
 	var err error
 	s.stack, err = harness.New(s.ctx, harness.Options{
 		Dir: folder, Bin: must(t, components.programs), Brokers: brokers, Partitions: scenePartitions, Containers: []harness.Container{s.shop},
-		Settings: harness.Settings{"kafka.session_timeout": "6s", "archiver.group": "archiver-" + name},
+		Settings: harness.Settings{"kafka.session_timeout": "6s", "archiver.group": "archiver-" + name}.With(settings),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,15 @@ func (c *cluster) kill(ctx context.Context, node int32) {
 	}
 }
 
+// signal reaches a node's process.
+func (c *cluster) signal(node int32, signal syscall.Signal) error {
+	pid, err := pidOf(filepath.Join(c.folder, fmt.Sprintf("node-%d", node)))
+	if err != nil {
+		return fmt.Errorf("signal node %d: %w", node, err)
+	}
+	return syscall.Kill(pid, signal)
+}
+
 // coordinator is the node that keeps a consumer group.
 func (c *cluster) coordinator(ctx context.Context, group string) int32 {
 	c.t.Helper()

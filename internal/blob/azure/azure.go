@@ -17,6 +17,8 @@
 //   - Memory of a Put is a few blocks, whatever the body's length (INV-9). A body that fails writes nothing.
 //   - A Get that breaks in the middle goes on where it was, and only with the same ETag; a short body is never its end.
 //     Bodies up to blob.MaxConditional are read before Get answers, and read anew when the object was replaced meanwhile.
+//   - A secret is read again where the service refuses it (401, 403), since it may have been rotated or renewed; when it is
+//     another one the request is sent again, of which nothing was done.
 //   - No error shows a secret: of addresses the query is cut, which may be a shared access signature.
 //
 // The package imports the SDK alone; UploadBuffer and UploadFile, which drop conditions once they stage blocks, are not
@@ -134,23 +136,11 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 	}}
 	switch {
 	case opts.ConnectionString.IsSet():
-		text, err := opts.ConnectionString.Reveal()
-		if err != nil {
-			return nil, at, &LocationError{err} // it names the setting
-		}
-		return dialConnectionString(at, text, &how)
+		return dialConnectionString(at, opts.ConnectionString, &how)
 	case opts.AccountKey.IsSet():
-		key, err := opts.AccountKey.Reveal()
-		if err != nil {
-			return nil, at, &LocationError{err} // it names the setting
-		}
-		return dialKey(at, key, &how)
+		return dialKey(at, reveal(opts.AccountKey), &how)
 	case opts.SAS.IsSet():
-		sas, err := opts.SAS.Reveal()
-		if err != nil {
-			return nil, at, &LocationError{err} // it names the setting
-		}
-		return dialSAS(at, sas, &how)
+		return dialSAS(at, reveal(opts.SAS), &how)
 	}
 	if !strings.HasPrefix(at.Endpoint, "https:") {
 		return nil, at, &LocationError{errors.New("tokens of Entra ID go to https endpoints only; set archive.account_key, archive.sas or archive.connection_string, or give an https location")}

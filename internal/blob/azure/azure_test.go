@@ -61,7 +61,7 @@ func (s *service) store(t *testing.T, opts Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opts.Credential == nil && !opts.SAS.IsSet() {
+	if opts.Credential == nil && !opts.SAS.IsSet() && !opts.AccountKey.IsSet() && !opts.ConnectionString.IsSet() {
 		opts.AccountKey = config.NewSecret(base64.StdEncoding.EncodeToString([]byte("key")))
 	}
 	opts.RetryDelay = time.Millisecond

@@ -1,15 +1,12 @@
 package azure
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"regexp"
 	"strings"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 )
@@ -137,44 +134,42 @@ func (l Location) short(full string) string {
 	return strings.TrimPrefix(full, l.Prefix+"/")
 }
 
-// dialConnectionString takes endpoint and secret from the text that the portal shows. It must be of the same account.
-func dialConnectionString(at Location, text string, how *container.ClientOptions) (*container.Client, Location, error) {
+// connection takes endpoint and secret from the text that the portal shows. It must be of the same account.
+func (l Location) connection(text string) (at Location, key, signature string, err error) {
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(text, ";") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		key, value, ok := strings.Cut(part, "=")
+		name, value, ok := strings.Cut(part, "=")
 		if !ok {
-			return nil, at, &LocationError{errors.New("archive.connection_string is not of the form Name=value;Name=value…; copy it from the account's access keys")}
+			return l, "", "", &LocationError{errors.New("archive.connection_string is not of the form Name=value;Name=value…; copy it from the account's access keys")}
 		}
-		fields[strings.ToLower(key)] = value
+		fields[strings.ToLower(name)] = value
 	}
-	account, key, sas, endpoint := fields["accountname"], fields["accountkey"], fields["sharedaccesssignature"], fields["blobendpoint"]
-	if account != "" && account != at.Account {
-		return nil, at, &LocationError{fmt.Errorf("archive.connection_string is of account %s, the location of account %s", account, at.Account)}
+	account, endpoint := fields["accountname"], fields["blobendpoint"]
+	if account != "" && account != l.Account {
+		return l, "", "", &LocationError{fmt.Errorf("archive.connection_string is of account %s, the location of account %s", account, l.Account)}
 	}
 	switch {
 	case endpoint != "":
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			return nil, at, &LocationError{errors.New("BlobEndpoint in archive.connection_string is no endpoint; want https://host/ without user or query, and a signature as SharedAccessSignature")}
+			return l, "", "", &LocationError{errors.New("BlobEndpoint in archive.connection_string is no endpoint; want https://host/ without user or query, and a signature as SharedAccessSignature")}
 		}
-		at.Endpoint = strings.TrimSuffix(endpoint, "/")
+		l.Endpoint = strings.TrimSuffix(endpoint, "/")
 	case fields["endpointsuffix"] != "":
 		scheme := fields["defaultendpointsprotocol"]
 		if scheme == "" {
 			scheme = "https"
 		}
-		at.Endpoint = scheme + "://" + at.Account + ".blob." + fields["endpointsuffix"]
+		l.Endpoint = scheme + "://" + l.Account + ".blob." + fields["endpointsuffix"]
 	}
-	switch {
-	case key != "":
-		return dialKey(at, key, how)
-	case sas != "":
-		return dialSAS(at, sas, how)
+	key, signature = fields["accountkey"], fields["sharedaccesssignature"]
+	if key == "" && signature == "" {
+		return l, "", "", &LocationError{errors.New("archive.connection_string has neither AccountKey nor SharedAccessSignature; copy it whole from the account's access keys")}
 	}
-	return nil, at, &LocationError{errors.New("archive.connection_string has neither AccountKey nor SharedAccessSignature; copy it whole from the account's access keys")}
+	return l, key, signature, nil
 }
 
 // Exposed says whether everybody on the way can use a key or read a signature, and read all documents: by http to another
@@ -182,28 +177,4 @@ func dialConnectionString(at Location, text string, how *container.ClientOptions
 func (l Location) Exposed() bool {
 	u, err := url.Parse(l.Endpoint)
 	return err == nil && u.Scheme != "https" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback() // what is no address fails by itself
-}
-
-func dialKey(at Location, key string, how *container.ClientOptions) (*container.Client, Location, error) {
-	if _, err := base64.StdEncoding.DecodeString(key); err != nil {
-		return nil, at, &LocationError{errors.New("the account's key is not Base64; copy it whole from the account's access keys")}
-	}
-	credential, err := container.NewSharedKeyCredential(at.Account, key)
-	if err != nil {
-		return nil, at, &LocationError{errors.New("the account's key is not understood; copy it whole from the account's access keys")}
-	}
-	client, err := container.NewClientWithSharedKeyCredential(at.url(), credential, how)
-	return client, at, err
-}
-
-func dialSAS(at Location, sas string, how *container.ClientOptions) (*container.Client, Location, error) {
-	sas = strings.TrimPrefix(sas, "?")
-	if values, err := url.ParseQuery(sas); err != nil || values.Get("sig") == "" {
-		return nil, at, &LocationError{errors.New("the shared access signature has no sig; want its query, sv=…&…&sig=…, without the URL before it")}
-	}
-	if _, err := url.Parse(at.url() + "?" + sas); err != nil { // the error would show it
-		return nil, at, &LocationError{errors.New("the shared access signature holds characters that no URL may; copy it whole, as one line")}
-	}
-	client, err := container.NewClientWithNoCredential(at.url()+"?"+sas, how)
-	return client, at, err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/cosmos-almanac/almanac/archiver"
@@ -78,10 +79,10 @@ func archiveTransaction(w *world) {
 	w.archiveTo(1)
 }
 
-// archiveGap has the gap of a record that was aborted, behind which the log goes on.
+// archiveGap has the gap of a record that was compacted away, behind which the log goes on.
 func archiveGap(w *world) {
 	w.send(w.change(0, 1))
-	w.transaction(kgo.TryAbort) // offset 1, and its control record 2
+	w.lose() // offset 1; 2 is there
 	r := w.run(w.store)
 	w.waitHalt(0)
 	if err := r.stop(); err != nil && exitCode(err) != 3 {
@@ -106,6 +107,27 @@ func (w *world) transaction(end kgo.TransactionEndTry) {
 		w.t.Fatal(err)
 	}
 	if err := client.EndTransaction(w.t.Context(), end); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// lose has a record of partition 0 that is gone, and a control record behind it: the topic was compacted behind a transaction
+// that was aborted.
+func (w *world) lose() {
+	w.t.Helper()
+	w.transaction(kgo.TryAbort)
+	w.policy("compact")
+	w.kafka.Compact()
+	w.policy("delete")
+}
+
+func (w *world) policy(policy string) {
+	w.t.Helper()
+	set := []kadm.AlterConfig{
+		{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy},
+		{Op: kadm.SetConfig, Name: "retention.ms", Value: kadm.StringPtr("-1")},
+	}
+	if _, err := kadm.NewClient(w.client).AlterTopicConfigs(w.t.Context(), set, topicName); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -193,7 +215,7 @@ func TestNothingAtTheLastOffset(t *testing.T) {
 	w.archiveTo(1)
 	w.startKafka()
 	w.send(w.change(0, 1))
-	w.transaction(kgo.TryAbort) // offset 1 is none
+	w.lose() // offset 1 is none
 	w.send(w.change(0, 3))
 	w.archiveTo(3)
 }

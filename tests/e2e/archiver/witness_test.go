@@ -144,11 +144,24 @@ func TestLeaderlessPartitionStopsNoOther(t *testing.T) {
 	_ = r.stop()
 }
 
-// TestFewerPartitionsWhileRunning: a topic without ids is made anew with fewer partitions; only one that is gone was archived.
+// TestFewerPartitionsWhileRunning: a topic without ids is made anew with fewer partitions; only one that is gone was archived. Some
+// clients go on without fetching anything: the archiver notices that records wait.
 func TestFewerPartitionsWhileRunning(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { fewerPartitions(t, n) })
+	}
+}
+
+func fewerPartitions(t *testing.T, n int) {
 	w := newWorld(t)
 	w.send(w.change(3, 0))
-	members := []*running{w.runWith(w.withoutIDs()), w.runWith(w.withoutIDs())}
+	var members []*running
+	began := time.Now()
+	for range n {
+		o := w.withoutIDs()
+		o.Now = func() time.Time { return began.Add(50 * time.Since(began)) } // it looks at silence each 0.6 s
+		members = append(members, w.runWith(o))
+	}
 	w.waitArchived()
 	if err := w.kafka.DeleteTopic(topicName); err != nil {
 		t.Fatal(err)
@@ -163,23 +176,57 @@ func TestFewerPartitionsWhileRunning(t *testing.T) {
 	t.Cleanup(client.Close)
 	w.client = client
 	w.sendOthers(3, 5)
-	// Some clients go on without fetching anything, until their supervisor starts them again; others read the new topic at once.
-	deadline, ticker := time.After(4*time.Second), time.NewTicker(20*time.Millisecond)
-	defer ticker.Stop()
-	for waiting := true; waiting && w.topicHalt() == nil; {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			waiting = false
-		}
-	}
+	halt := w.waitTopicHalt()
 	for _, r := range members {
 		_ = r.stop()
 	}
-	_ = w.run(w.store).wait()
-	if halt, offsets := w.topicHalt(), w.changes().Offsets(); halt == nil || len(offsets) != 1 {
-		t.Errorf("got halt %v, archived %v; want a halt, and nothing of the new topic", halt, offsets)
+	if offsets := w.changes().Offsets(); len(offsets) != 1 {
+		t.Errorf("got halt %v, archived %v; want nothing of the new topic", halt, offsets)
 	}
+}
+
+// TestRecordsThatDoNotCome: fetches are answered with nothing although a record waits. That is told, the partition is begun anew,
+// and each record is one row.
+func TestRecordsThatDoNotCome(t *testing.T) {
+	w := newWorld(t)
+	var mute atomic.Bool
+	var muted atomic.Int32
+	w.kafka.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		f, ok := request.(*kmsg.FetchRequest)
+		if !ok || f.SessionEpoch < 0 || !mute.Load() {
+			return nil, nil, false
+		}
+		w.kafka.SleepControl(func() { <-time.After(50 * time.Millisecond) })
+		answer, ok := f.ResponseKind().(*kmsg.FetchResponse)
+		if !ok {
+			return nil, nil, false
+		}
+		answer.SessionID = f.SessionID
+		muted.Add(1)
+		return answer, nil, true
+	})
+	var said harness.Buffer
+	began := time.Now()
+	r := w.runWith(archiver.Options{
+		Config: w.config, Archive: w.store, Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil)),
+		Now: func() time.Time { return began.Add(50 * time.Since(began)) }, // it looks at silence each 0.6 s
+	})
+	w.send(w.change(0, 0))
+	w.waitArchived()
+	mute.Store(true)
+	w.eventually("fetches that find nothing", func() bool { return muted.Load() > 1 }) // an earlier one waits for records
+	w.send(w.change(0, 1))
+	w.eventually("a word", func() bool {
+		return strings.Contains(said.String(), "records wait and none comes; beginning to read anew")
+	})
+	if said := said.String(); strings.Contains(said, "/1\"") {
+		t.Errorf("got %s want no word on partitions in which nothing waits", said)
+	}
+	mute.Store(false)
+	w.waitArchived()
+	_ = r.stop()
+	w.check()
 }
 
 // TestOlderTableVouchesForNothing: what a member compares with is the table of now, not of its own last commit.
@@ -237,11 +284,8 @@ func TestGapIsNoReasonToReadAhead(t *testing.T) {
 			var ahead atomic.Int32
 			w.kafka.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
 				w.kafka.KeepControl()
-				if f, ok := request.(*kmsg.FetchRequest); ok && f.SessionEpoch == -1 {
-					if f.MaxBytes > 100<<20 {
-						ahead.Add(1)
-					}
-					f.MaxBytes = 1 << 30 // kfake forgets aborted transactions where this limit ends a fetch; the partition's is left
+				if f, ok := request.(*kmsg.FetchRequest); ok && f.SessionEpoch == -1 && f.MaxBytes > 100<<20 {
+					ahead.Add(1)
 				}
 				return nil, nil, false
 			})
