@@ -227,15 +227,21 @@ func (s *scene) halted(reason string) {
 	}
 }
 
-// says is what a program prints for people.
-func (s *scene) says(program string, args ...string) string {
+// says is what a program prints for people. Exit code 1 asks to be run again.
+func (s *scene) says(program string, args ...string) (said string) {
 	s.t.Helper()
-	r, err := s.stack.Run(s.ctx, program, args...)
-	if err == nil {
-		err = r.Err()
-	}
-	s.must(err)
-	return string(r.Stdout)
+	s.until(program+" "+strings.Join(args, " "), func() (string, error) {
+		r, err := s.stack.Run(s.ctx, program, args...)
+		switch {
+		case err != nil:
+			return "", err
+		case r.Exit == 1:
+			return r.Err().Error(), nil
+		}
+		said = string(r.Stdout)
+		return "", r.Err()
+	})
+	return said
 }
 
 // ranges expects the producer's status to say that of every range.
