@@ -133,6 +133,8 @@ func dial(at Location, opts Options) (*container.Client, Location, error) {
 		Telemetry: policy.TelemetryOptions{ApplicationID: "almanac"},
 		Transport: discreet{opts.Transport},
 		Retry:     policy.RetryOptions{MaxRetries: tries - 1, RetryDelay: opts.RetryDelay, MaxRetryDelay: maxRetryDelay},
+
+		PerRetryPolicies: []policy.Policy{bodies{}},
 	}}
 	switch {
 	case opts.ConnectionString.IsSet():

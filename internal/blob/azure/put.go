@@ -9,11 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -136,7 +137,28 @@ func (u *upload) send(ctx context.Context, group *errgroup.Group, block []byte) 
 	})
 }
 
-func seeker(data []byte) io.ReadSeekCloser { return streaming.NopCloser(bytes.NewReader(data)) }
+// block is the body of a request, which bodies reads for each attempt anew.
+type block struct {
+	*bytes.Reader
+
+	data []byte
+}
+
+func (*block) Close() error { return nil }
+
+func seeker(data []byte) io.ReadSeekCloser { return &block{bytes.NewReader(data), data} }
+
+// bodies gives every attempt at a request a reader of its own: a transport whose request is answered before all of it was sent
+// goes on reading for a while, and what it reads would be missing in the next attempt.
+type bodies struct{}
+
+// Do implements policy.Policy.
+func (bodies) Do(r *policy.Request) (*http.Response, error) {
+	if body, ok := r.Body().(*block); ok {
+		r.Raw().Body = io.NopCloser(bytes.NewReader(body.data))
+	}
+	return r.Next()
+}
 
 // deciding is the context of the request that makes the object. With a condition it is sent once.
 func (s *Store) deciding(ctx context.Context, cond blob.Condition) context.Context {

@@ -147,7 +147,7 @@ func (p *renewal) renewed(refused string) bool {
 		return true // another request has found it
 	}
 	now, err := p.read()
-	if err != nil || now == p.held || p.take(now) != nil {
+	if err != nil || now == "" || now == p.held || p.take(now) != nil {
 		return false
 	}
 	p.held = now

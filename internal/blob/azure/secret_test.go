@@ -1,15 +1,19 @@
 package azure
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
@@ -115,8 +119,16 @@ func TestSecretIsReadAgain(t *testing.T) {
 			if !slices.Equal(bodies, []string{"body of a", "body of b", "body of b", "body of c"}) {
 				t.Errorf("got bodies %q want each whole", bodies)
 			}
-			for _, spoiled := range []string{"", "sv=1\nsig=x", "no secret"} { // what is being written, or was written wrongly
+			other := "AccountKey=" + key("third")
+			if strings.HasPrefix(test.name, "key") {
+				other = "SharedAccessSignature=sv=1"
+			}
+			for _, spoiled := range []string{"", "sv=1\nsig=x", "no secret", other} { // what is being written, or was written wrongly, or is another kind
 				file.replace(spoiled)
+				refusals, proofs = 1, nil
+				if err := put("d"); err == nil || len(proofs) != 1 {
+					t.Errorf("after %q: got %v after %d requests want one that is refused", spoiled, err, len(proofs))
+				}
 				if err := put("d"); err != nil {
 					t.Errorf("after %q: %v", spoiled, err)
 				}
@@ -128,4 +140,37 @@ func TestSecretIsReadAgain(t *testing.T) {
 func refuse(w http.ResponseWriter) {
 	w.Header().Set("x-ms-error-code", "AuthenticationFailed")
 	w.WriteHeader(http.StatusForbidden)
+}
+
+// TestBodyIsSentWholeAgain: the service refuses before it has read the body, which the transport may still be sending then.
+func TestBodyIsSentWholeAgain(t *testing.T) {
+	file := keep(t, "sv=1&sig=0")
+	var right atomic.Value
+	right.Store("0")
+	body := make([]byte, 6<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(body) // never errs
+	s := &service{Server: httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("sig") != right.Load() {
+			refuse(w)
+			return
+		}
+		sent, err := io.ReadAll(r.Body)
+		if err != nil || !bytes.Equal(sent, body) {
+			t.Errorf("got %d bytes, %v want the body whole", len(sent), err)
+		}
+		for key, value := range written() {
+			w.Header().Set(key, value)
+		}
+		w.WriteHeader(http.StatusCreated)
+	}))}
+	t.Cleanup(s.Close)
+	store := s.store(t, Options{SAS: file.secret(), Transport: s.Client()})
+	for i := range 10 {
+		signature := strconv.Itoa(i + 1)
+		file.replace("sv=1&sig=" + signature)
+		right.Store(signature)
+		if _, err := store.Put(t.Context(), "a", bytes.NewReader(body), blob.IfAbsent()); err != nil {
+			t.Errorf("put %d: %v", i, err)
+		}
+	}
 }
