@@ -57,6 +57,9 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 		return 0, err
 	}
 	if err := past.MayMake(ctx); err != nil {
+		if partitions, missing := Topic(ctx, client, name); missing == nil { // another program made and named it meanwhile
+			return partitions, past.check(ctx, client, name)
+		}
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, topicTimeout)

@@ -200,6 +200,16 @@ func TestOpenTopic(t *testing.T) {
 	if severity, text := worst(kafka.Check(t.Context(), cfg, uses(kafka.Writes))); severity != check.OK {
 		t.Errorf("got %s: %s want all well", severity, text)
 	}
+	const late = "cosmos.shop.late"
+	meanwhile := kafka.Past{MayMake: func(ctx context.Context) error { // another program of the same archive makes and names it
+		if _, err := kafka.OpenTopic(ctx, client, cfg, late, anew()); err != nil {
+			return err
+		}
+		return known
+	}, MayTake: free}
+	if got, err := kafka.OpenTopic(t.Context(), client, cfg, late, meanwhile); err != nil || got != 5 {
+		t.Errorf("got %d partitions, %v of a topic that was made meanwhile want 5", got, err)
+	}
 	strange := kafka.Past{MayMake: free, MayTake: func(context.Context) error { return &kafka.ConfigError{Err: known} }}
 	if _, err := kafka.OpenTopic(t.Context(), client, cfg, orders, strange); err != nil {
 		t.Errorf("got %v of a topic without records want nil", err)
