@@ -141,7 +141,7 @@ func (s *session) writer() (*cosmos.Writer, error) {
 		return nil, usage("%w", err) // it names the setting
 	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
-		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
+		Endpoint: c.Cosmos.Endpoint, Key: key, KeyNow: c.Cosmos.Key.Reveal, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
 	})
 }
 

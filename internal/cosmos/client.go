@@ -15,7 +15,6 @@
 package cosmos
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -41,15 +40,15 @@ type Options struct {
 // Client is one account.
 type Client struct {
 	host string
-	key  config.Secret
 	rest *rest
-	open func() (*azcosmos.Client, error)
+	open func(key []byte) (*azcosmos.Client, error)
 
 	// Before its first request azcosmos asks the account for its regions, and where that fails it answers everything with
 	// that failure for five minutes, without asking again (cosmos_global_endpoint_manager.go, Update). So a client
 	// that has not succeeded yet is replaced after a failure.
 	mu     sync.Mutex
 	sdk    *azcosmos.Client
+	signs  *[]byte // by which key
 	proven bool
 	writer string // the write region when sdk was made; empty: nobody knows
 }
@@ -63,14 +62,13 @@ func New(o Options) (*Client, error) {
 	if err != nil { // it names the setting, and what to do
 		return nil, badConfig("%w", err)
 	}
-	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
+	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, KeyNow: o.Key.Reveal, CAFile: o.CAFile, Connections: connections})
 	if err != nil {
 		return nil, badConfig("open account: %w", err)
 	}
-	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), key: o.Key, rest: raw}
-	raw.refused = client.renew
-	client.open = func() (*azcosmos.Client, error) {
-		credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(*raw.key.Load()))
+	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), rest: raw}
+	client.open = func(key []byte) (*azcosmos.Client, error) {
+		credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(key))
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +79,7 @@ func New(o Options) (*Client, error) {
 			},
 		})
 	}
-	if client.sdk, err = client.open(); err != nil {
+	if err := client.replace(); err != nil {
 		return nil, badConfig("open account %s: %v", client.host, err)
 	}
 	return client, nil
@@ -101,7 +99,7 @@ func ask[T any](ctx context.Context, c *Client, database, name string, question 
 
 func (c *Client) askNow(database, name string, question func(*azcosmos.ContainerClient) error) error {
 	c.mu.Lock()
-	asked := c.sdk
+	asked, signed := c.sdk, c.signs
 	c.mu.Unlock()
 	container, err := asked.NewContainer(database, name)
 	if err != nil {
@@ -109,8 +107,11 @@ func (c *Client) askNow(database, name string, question func(*azcosmos.Container
 	}
 	err = question(container)
 	var refusal *azcore.ResponseError
-	if errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized {
-		c.renew()
+	if errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized && c.rest.renewed(signed) {
+		if failure := c.signAnew(); failure != nil {
+			return errors.Join(err, failure)
+		}
+		return c.askNow(database, name, question)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,39 +120,36 @@ func (c *Client) askNow(database, name string, question func(*azcosmos.Container
 	case err == nil:
 		c.proven = true
 	default:
-		fresh, failure := c.open()
-		if failure != nil {
+		if failure := c.replace(); failure != nil {
 			return errors.Join(err, failure)
 		}
-		c.sdk = fresh
-		asked.Close() // after open, so that the caches that clients of one account share are kept
 	}
 	return err
 }
 
-// renew takes the key again from where it is kept, when it was refused: it may have been rotated. What was refused stays so;
-// whoever asks again asks with the other key.
-func (c *Client) renew() {
-	text, err := c.key.Reveal()
-	if err != nil {
-		return // the refusal says what is wrong
-	}
-	key, err := decodeKey(text)
+// signAnew makes azcosmos sign by the key that rest signs by.
+func (c *Client) signAnew() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.rest.key.Load()
-	if err != nil || bytes.Equal(key, *before) {
-		return
+	if c.signs == c.rest.key.Load() {
+		return nil
 	}
-	c.rest.key.Store(&key)
-	fresh, err := c.open()
+	return c.replace()
+}
+
+// replace takes a fresh azcosmos in the place of the one that is used. Who asks the old one still gets its answer.
+func (c *Client) replace() error {
+	key := c.rest.key.Load()
+	fresh, err := c.open(*key)
 	if err != nil {
-		c.rest.key.Store(before)
-		return
+		return err
 	}
 	old := c.sdk
-	c.sdk, c.proven = fresh, false
-	old.Close() // after open, so that the caches that clients of one account share are kept
+	c.sdk, c.signs, c.proven = fresh, key, false
+	if old != nil {
+		old.Close() // after open, so that the caches that clients of one account share are kept
+	}
+	return nil
 }
 
 // writesIn makes feeds be read where the account's writes go now. azcosmos asks for the regions every five minutes only;
@@ -162,13 +160,10 @@ func (c *Client) writesIn(region string) error {
 	if c.writer == region {
 		return nil
 	}
-	fresh, err := c.open()
-	if err != nil {
+	if err := c.replace(); err != nil {
 		return err
 	}
-	old := c.sdk
-	c.sdk, c.proven, c.writer = fresh, false, region
-	old.Close() // after open, so that the caches that clients of one account share are kept
+	c.writer = region
 	return nil
 }
 

@@ -68,7 +68,31 @@ func TestKeyIsReadAgain(t *testing.T) {
 			want(http.StatusUnauthorized, "while the file is written")
 		}
 		write(file, a.server.Key())
-		want(http.StatusUnauthorized, "the refusal by which it is found")
 		want(0, "with the key that is right again")
+	}
+}
+
+// TestWriterTakesUpAnotherKey: a restore that takes hours need not be run again because the key was rotated.
+func TestWriterTakesUpAnotherKey(t *testing.T) {
+	a := newAccount(t)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, a.server.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := "b3RoZXI="
+	w, err := cosmos.NewWriter(cosmos.WriterOptions{Endpoint: a.server.URL(), Key: now, KeyNow: func() (string, error) { return now, nil }, CAFile: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	create := func() error {
+		return w.CreateContainer(t.Context(), database, []byte(`{"id":"anew","partitionKey":{"paths":["/pk"],"kind":"Hash","version":2}}`))
+	}
+	if err := create(); cosmos.StatusOf(err) != http.StatusUnauthorized {
+		t.Errorf("got %v want status 401 while no other key is there", err)
+	}
+	now = a.server.Key()
+	if err := create(); err != nil {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,10 +28,11 @@ import (
 
 // WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock.
 type WriterOptions struct {
-	Endpoint    string // https://<account>.documents.azure.com:443/
-	Key         string // the account's key in base64
-	CAFile      string // PEM with additional roots, for emulators
-	Connections int    // that are kept open
+	Endpoint    string                 // https://<account>.documents.azure.com:443/
+	Key         string                 // the account's key in base64
+	KeyNow      func() (string, error) // it as it stands now where it is kept; nil: it stays
+	CAFile      string                 // PEM with additional roots, for emulators
+	Connections int                    // that are kept open
 	Wait        func(ctx context.Context, d time.Duration) error
 }
 
@@ -55,10 +57,12 @@ const (
 // rest sends signed requests.
 type rest struct {
 	endpoint string // without the last slash
-	key      atomic.Pointer[[]byte]
-	refused  func() // told when the key was refused; nil: nobody is told
 	client   *http.Client
 	wait     func(ctx context.Context, d time.Duration) error
+
+	key      atomic.Pointer[[]byte]
+	keyNow   func() (string, error)
+	renewing sync.Mutex
 }
 
 func newREST(o WriterOptions) (*rest, error) {
@@ -93,7 +97,7 @@ func newREST(o WriterOptions) (*rest, error) {
 	}
 	r := &rest{
 		endpoint: address.Scheme + "://" + address.Host,
-		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait,
+		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait, keyNow: o.KeyNow,
 	}
 	r.key.Store(&key)
 	return r, nil
@@ -105,6 +109,29 @@ func decodeKey(text string) ([]byte, error) {
 		return nil, errors.New("cosmos.key is not base64; copy the account's primary or secondary key whole, with its ==")
 	}
 	return key, nil
+}
+
+// renewed takes the key again from where it is kept, when it was refused: it may have been rotated. It says whether another one
+// is used by now. What cannot be read, or is no key, changes nothing: the refusal says what is wrong.
+func (r *rest) renewed(refused *[]byte) bool {
+	r.renewing.Lock()
+	defer r.renewing.Unlock()
+	if r.key.Load() != refused {
+		return true // another request has found it
+	}
+	if r.keyNow == nil {
+		return false
+	}
+	text, err := r.keyNow()
+	if err != nil {
+		return false
+	}
+	key, err := decodeKey(text)
+	if err != nil || bytes.Equal(key, *refused) {
+		return false
+	}
+	r.key.Store(&key)
+	return true
 }
 
 // rootsWith is the system's roots and those of the file; nil is the system's alone.
@@ -152,6 +179,7 @@ type answer struct {
 	body              []byte
 	charge            float64
 	throttled         int
+	renewed           bool // it is a refusal of a key, and another one is used by now
 }
 
 // StatusError is a refusal of the service.
@@ -232,6 +260,8 @@ func (r *rest) persist(
 			return total, ctx.Err()
 		case isUntrusted(err):
 			return total, err
+		case err == nil && a.renewed:
+			continue
 		case err == nil && isThrottling(a.status):
 			total.throttled++
 			if after == 0 {
@@ -287,7 +317,8 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	if err != nil {
 		return a, 0, fmt.Errorf("%s: %w", q.op, err)
 	}
-	r.sign(req, q)
+	key := r.key.Load()
+	r.sign(req, q, *key)
 	res, err := r.client.Do(req)
 	if err != nil {
 		return a, 0, unanswered(q.op, err)
@@ -298,9 +329,7 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	}
 	a = answer{op: q.op, status: res.StatusCode, substatus: substatusOf(res), body: body}
 	a.charge, _ = strconv.ParseFloat(res.Header.Get("x-ms-request-charge"), 64)
-	if a.status == http.StatusUnauthorized && r.refused != nil {
-		r.refused()
-	}
+	a.renewed = a.status == http.StatusUnauthorized && r.renewed(key)
 	return a, retryAfterOf(res), nil
 }
 
@@ -327,10 +356,10 @@ func readAnswer(res *http.Response) ([]byte, error) {
 }
 
 // sign adds the headers.
-func (r *rest) sign(req *http.Request, q request) {
+func (r *rest) sign(req *http.Request, q request, key []byte) {
 	date := time.Now().UTC().Format(http.TimeFormat)
 	h := req.Header
-	h.Set("Authorization", authorization(*r.key.Load(), q, date))
+	h.Set("Authorization", authorization(key, q, date))
 	h.Set("x-ms-date", date)
 	h.Set("x-ms-version", restVersion)
 	h.Set("Accept", "application/json")

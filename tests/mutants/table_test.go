@@ -87,8 +87,8 @@ func table() []mutant {
 			name: "a topic that the archive knows is not made again",
 			why:  "a topic that is gone begins anew at offset 0 under its name",
 			file: "internal/kafka/topic.go",
-			old:  "\tif err := past.MayMake(ctx); err != nil {\n\t\treturn 0, err\n\t}\n",
-			new:  "",
+			old:  "if err := past.MayMake(ctx); err != nil {",
+			new:  "if err := past.MayMake(ctx); false && err != nil {",
 			pkg:  "./tests/e2e/kafka", test: "TestOpenTopic",
 		},
 		{
