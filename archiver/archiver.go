@@ -64,7 +64,8 @@ type Archiver struct {
 	file       bytes.Buffer // the file that is being made
 	tasks      sync.WaitGroup
 	closing    chan struct{}
-	looked     time.Time // when halts were looked at
+	looked     time.Time     // when halts were looked at
+	waited     time.Duration // for records, in all
 }
 
 const (
@@ -229,14 +230,17 @@ func (a *Archiver) loop(ctx, work context.Context) error {
 			}
 			return err
 		}
-		if err := a.take(work, a.poll(ctx)); err != nil {
+		began := a.now()
+		fetched := a.poll(ctx)
+		a.waited += a.now().Sub(began)
+		if err := a.take(work, fetched); err != nil {
 			return err
 		}
 		if err := a.flushDue(work); err != nil {
 			return err
 		}
 		for _, t := range a.topics {
-			a.lookAtSilence(work, t)
+			a.lookAtSilence(ctx, t)
 		}
 		if halt := a.nothingLeft(); halt != nil {
 			return errors.Join(a.flushAll(work), fmt.Errorf("every topic partition of this process is halted: %w", halt))

@@ -13,17 +13,22 @@ import (
 const silenceLook = 30 * time.Second
 
 // lookAtSilence begins to read partitions anew that stand still although records wait: at one look they waited, and at the next
-// one none had come. A client without topic ids goes on asking for a topic that is gone, or has fewer partitions now, and
-// is answered with nothing; to begin anew is to compare the topic first.
+// one none had come. While the archiver itself is busy that says nothing: it asks for little then, and of some partitions for
+// nothing. A client without topic ids goes on asking for a topic that is gone, or has fewer partitions now, and is answered with
+// nothing; to begin anew is to compare the topic first.
 func (a *Archiver) lookAtSilence(ctx context.Context, t *topic) {
 	now := a.now()
 	if now.Sub(t.lookedAtSilence) < silenceLook {
 		return
 	}
-	t.lookedAtSilence = now
+	busy := a.waited-t.waited < silenceLook/2
+	t.lookedAtSilence, t.waited = now, a.waited
 	var silent []*partition
 	for _, p := range t.partitions {
-		if p.phase == reading && now.Sub(p.heard) >= silenceLook {
+		switch {
+		case busy:
+			p.stuck = -1
+		case p.phase == reading && now.Sub(p.heard) >= silenceLook:
 			silent = append(silent, p)
 		}
 	}
@@ -31,6 +36,9 @@ func (a *Archiver) lookAtSilence(ctx context.Context, t *topic) {
 		return
 	}
 	logs, unknown, err := kafka.KnownLogs(ctx, a.member, t.name)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		a.log.Warn("nothing comes, and the brokers do not tell whether there is something", slog.String("topic", t.name), slog.Any("error", err))
 		return

@@ -31,6 +31,7 @@ type topic struct {
 	startAgain time.Time // no partition is started before
 
 	lookedAtSilence time.Time
+	waited          time.Duration // Archiver.waited then
 }
 
 // phase is what this process does with a topic partition.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -371,4 +372,52 @@ func (w *world) kafkaTopicID() [16]byte {
 		w.t.Fatal(err)
 	}
 	return answer.Topics[0].TopicID
+}
+
+// TestBusyArchiverIsNotSilence: while storage is slow the archiver asks the brokers for little, and of some partitions for nothing.
+// That is no reason to read them anew; that nothing comes once it has time again is one.
+func TestBusyArchiverIsNotSilence(t *testing.T) {
+	w := newWorld(t)
+	var mute, slow atomic.Bool
+	w.kafka.ControlKey(kmsg.Fetch.Int16(), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		f, ok := request.(*kmsg.FetchRequest)
+		if ok && mute.Load() && len(f.Topics) == 1 && len(f.Topics[0].Partitions) > 1 { // not one that compares
+			f.Topics[0].Partitions = slices.DeleteFunc(f.Topics[0].Partitions, func(p kmsg.FetchRequestTopicPartition) bool { return p.Partition == 1 })
+		}
+		return nil, nil, false
+	})
+	var said harness.Buffer
+	began := time.Now()
+	r := w.runWith(archiver.Options{
+		Config: w.config, Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil)), Kafka: []kgo.Opt{kgo.DisableFetchSessions()},
+		Now: func() time.Time { return began.Add(50 * time.Since(began)) }, // it looks at silence each 0.6 s
+		Archive: fault.NewHooked(w.store, func(_ context.Context, op fault.Op) fault.Fault {
+			if slow.Load() && op.Kind == fault.Put {
+				<-time.After(500 * time.Millisecond)
+			}
+			return fault.None
+		}),
+	})
+	w.send(w.change(0, 0))
+	w.waitArchived()
+	mute.Store(true)
+	slow.Store(true)
+	w.send(w.change(0, 1))
+	w.send(w.change(1, 2))
+	commits := func() int { return strings.Count(said.String(), "msg=committed") }
+	for i, before := 0, commits(); commits() < before+5; i++ {
+		w.send(w.change(0, 3+i))
+		<-time.After(50 * time.Millisecond)
+	}
+	const words = "records wait and none comes"
+	if strings.Contains(said.String(), words) {
+		t.Errorf("got %s want no such word while the archiver is busy", said.String())
+	}
+	slow.Store(false)
+	w.eventually("a word", func() bool { return strings.Contains(said.String(), words) })
+	mute.Store(false)
+	w.waitArchived()
+	_ = r.stop()
+	w.check()
 }
