@@ -251,5 +251,21 @@ func table() []mutant {
 			new:  "|| true {",
 			pkg:  "./internal/blob/azure", test: "TestSecretIsReadAgain",
 		},
+		{
+			name: "each attempt's body is its own",
+			why:  "a body that is sent again lacks what the refused attempt still took",
+			file: "internal/blob/azure/put.go",
+			old:  "if body, ok := r.Body().(*block); ok {",
+			new:  "if body, ok := r.Body().(*block); false && ok {",
+			pkg:  "./internal/blob/azure", test: "TestBodyIsSentWholeAgain",
+		},
+		{
+			name: "a busy archiver does not wait",
+			why:  "partitions for which an archiver has no time are read anew again and again",
+			file: "archiver/silence.go",
+			old:  "busy := a.waited-t.waited < silenceLook/2",
+			new:  "busy := false",
+			pkg:  "./tests/e2e/archiver", test: "TestBusyArchiverIsNotSilence",
+		},
 	}
 }

@@ -38,13 +38,18 @@ func (w *world) openStorage() *storage {
 func TestRefusedAtTheStart(t *testing.T) {
 	w := newWorld(t)
 	w.createTopic(3, nil)
-	w.openStorage().shut.Store(true)
+	storage := w.openStorage()
+	storage.shut.Store(true)
 	for program, verbs := range map[string][]string{
 		"producer": {"check", "run", "status"}, "archiver": {"check", "run", "status"}, "compactor": {"check", "run", "status", "snapshot", "clear"},
 		"restorer": {"check", "points", "status", "run --before 2026-11-20T10:15:00Z"},
 	} {
 		for _, verb := range verbs {
+			before := storage.asked.Load()
 			exit, stdout, stderr := w.run(program, strings.Fields(verb)...)
+			if asked := storage.asked.Load() - before; asked > 3 {
+				t.Errorf("%s %s: got %d requests want it to end at once", program, verb, asked)
+			}
 			if all := stdout + stderr; exit != 2 || !strings.Contains(all, "AuthenticationFailed") || !strings.Contains(all, "the key, signature or token is not accepted") {
 				t.Errorf("%s %s: got exit %d\n%swant exit 2, and what to do", program, verb, exit, all)
 			}
