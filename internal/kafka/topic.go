@@ -57,10 +57,10 @@ func OpenTopic(ctx context.Context, client *kgo.Client, cfg config.Kafka, name s
 		return 0, err
 	}
 	if err := past.MayMake(ctx); err != nil {
-		if partitions, missing := Topic(ctx, client, name); missing == nil { // another program made and named it meanwhile
-			return partitions, past.check(ctx, client, name)
+		if _, missing := Topic(ctx, client, name); missing != nil {
+			return 0, err
 		}
-		return 0, err
+		return OpenTopic(ctx, client, cfg, name, past) // another program made and named it meanwhile
 	}
 	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
 	defer cancel()
