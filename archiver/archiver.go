@@ -167,7 +167,9 @@ func (a *Archiver) open(ctx context.Context) (err error) {
 		partitions, err := kafka.OpenTopic(ctx, a.reader, a.config.Kafka, one.Name, kafka.Past{
 			MayMake: func(ctx context.Context) error { return topicid.CheckNew(ctx, a.archive, one.Name) },
 			MayTake: func(ctx context.Context) error {
-				return a.try(ctx, "open topic", func(ctx context.Context) error { return topicid.CheckKnown(ctx, a.archive, one.Name) })
+				return a.try(ctx, "open topic", func(ctx context.Context) error {
+					return service.Refused(topicid.CheckKnown(ctx, a.archive, one.Name))
+				})
 			},
 		})
 		if err != nil {
