@@ -21,7 +21,6 @@ import (
 
 // view is one topic as `status` and `check` see it: what the archive says, and what the brokers do once they are asked.
 type view struct {
-	root      blob.Store
 	topic     string
 	table     *openTable // nil: nobody has begun it
 	whole     *schemas.Halt
@@ -35,7 +34,7 @@ type view struct {
 
 // readView reads what the archive says.
 func readView(ctx context.Context, root blob.Store, topic string) (*view, error) {
-	v := &view{root: root, topic: topic, halts: map[int32]*schemas.Halt{}}
+	v := &view{topic: topic, halts: map[int32]*schemas.Halt{}}
 	var err error
 	if v.table, err = readTable(ctx, root, topic); err != nil {
 		return nil, err
@@ -59,57 +58,16 @@ func (v *view) ask(ctx context.Context, client *kgo.Client) (err error) {
 		if v.others, err = v.table.compare(ctx, client, v.topic, v.logs); err != nil {
 			return err
 		}
+		v.strangers, err = v.table.strangers(ctx, client, v.topic, v.logs)
 	}
 	v.answered = true
-	return v.askNext(ctx, client)
+	return err
 }
 
 // askAge adds the first offset in each log that is no older than since.
 func (v *view) askAge(ctx context.Context, client *kgo.Client, since time.Time) (err error) {
 	v.young, err = kafka.Since(ctx, client, v.topic, since)
 	return err
-}
-
-// askNext looks at the records that an archiver would take first: those of another archive's topic stop it at once.
-func (v *view) askNext(ctx context.Context, client *kgo.Client) error {
-	offsets, archived := map[int32]int64{}, v.table.archived()
-	for number, log := range v.logs {
-		next := log.Start
-		if last, ok := archived[number]; ok {
-			next = max(next, last+1)
-		}
-		if log.Holds(next) {
-			offsets[number] = next
-		}
-	}
-	if len(offsets) == 0 {
-		return nil
-	}
-	strangers, d := map[int32]string{}, &decoder{}
-	_, err := kafka.Peek(ctx, client, v.topic, offsets, func(record *kgo.Record) {
-		var theirs *otherTopicError
-		switch err := d.decode(record, v.uuid()); {
-		case !errors.As(err, &theirs):
-		case v.table == nil:
-			strangers[record.Partition] = fmt.Sprintf("offset %d: the record carries topic uuid %s, and the archive has no topic.json", record.Offset, theirs.found)
-		default:
-			strangers[record.Partition] = fmt.Sprintf("offset %d: %v", record.Offset, theirs)
-		}
-	})
-	if len(strangers) > 0 && v.table == nil { // unless a producer has just begun the topic
-		if _, missing := topicid.Read(ctx, v.root, v.topic); !errors.Is(missing, topicid.ErrNoTopic) {
-			return errors.Join(err, missing)
-		}
-	}
-	v.strangers = strangers
-	return err
-}
-
-func (v *view) uuid() schemas.UUID {
-	if v.table == nil {
-		return schemas.UUID{}
-	}
-	return v.table.uuid
 }
 
 // status is what the view comes to.
@@ -224,6 +182,32 @@ func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic strin
 		}
 	})
 	return others, err
+}
+
+// strangers tells of partitions how the record that an archiver would take next belongs to another archive's topic, which stops it
+// at once. A topic without a table that holds records it does not begin at all, see kafka.Past.
+func (o *openTable) strangers(ctx context.Context, client *kgo.Client, topic string, logs map[int32]kafka.Log) (map[int32]string, error) {
+	offsets, archived := map[int32]int64{}, o.archived()
+	for number, log := range logs {
+		next := log.Start
+		if last, ok := archived[number]; ok {
+			next = max(next, last+1)
+		}
+		if log.Holds(next) {
+			offsets[number] = next
+		}
+	}
+	if len(offsets) == 0 {
+		return nil, nil
+	}
+	found, d := map[int32]string{}, &decoder{}
+	_, err := kafka.Peek(ctx, client, topic, offsets, func(record *kgo.Record) {
+		var theirs *otherTopicError
+		if errors.As(d.decode(record, o.uuid), &theirs) {
+			found[record.Partition] = fmt.Sprintf("offset %d: %v", record.Offset, theirs)
+		}
+	})
+	return found, err
 }
 
 // trouble is why an archiver halts, or has halted, and each way out of it.

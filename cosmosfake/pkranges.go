@@ -18,7 +18,7 @@ type listing struct {
 // parseListing reads an etag; what is none is the beginning.
 func parseListing(text string) listing {
 	var l listing
-	known, rest, partial := strings.Cut(trimQuotes(text), ".")
+	known, rest, _ := strings.Cut(trimQuotes(text), ".")
 	n, err := strconv.ParseInt(known, 10, 64)
 	if err != nil {
 		return l
@@ -26,8 +26,8 @@ func parseListing(text string) listing {
 	l.known = n
 	number, places, ok := strings.Cut(rest, ".")
 	n, err = strconv.ParseInt(number, 10, 64)
-	at, wrong := strconv.Atoi(places)
-	if partial && ok && err == nil && wrong == nil && at >= 0 {
+	at, err2 := strconv.Atoi(places)
+	if ok && err == nil && err2 == nil && at >= 0 {
 		l.number, l.places = n, at
 	}
 	return l

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -228,5 +229,30 @@ func TestLedgerTellsWhatLives(t *testing.T) {
 	const want = "[create_container 60 upsert default0 upsert own5 upsert forever-1 replace_container -1 replace_container 0 delete_container 0 restore_container 0]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestCloseLeavesNothing: no goroutine of a server outlives it.
+func TestCloseLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 5 {
+		s, err := cosmosfake.New(cosmosfake.Options{PurgeEvery: time.Microsecond, SecondRegion: "West", Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := rest{t, s}
+		c.must(201, "POST", "/dbs", `{"id":"shop"}`)
+		c.must(201, "POST", "/dbs/shop/colls", `{"id":"orders","partitionKey":{"paths":["/pk"]},"defaultTtl":1}`)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for runtime.NumGoroutine() > before { // those of connections end by themselves
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("got %d goroutines, want %d:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+		runtime.Gosched()
 	}
 }

@@ -1,7 +1,6 @@
 package cosmosfake_test
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -58,30 +57,5 @@ func TestRestoreWindow(t *testing.T) {
 			}
 		}
 		_ = s.Close()
-	}
-}
-
-// TestCloseLeavesNothing: no goroutine of a server outlives it.
-func TestCloseLeavesNothing(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for range 5 {
-		s, err := cosmosfake.New(cosmosfake.Options{PurgeEvery: time.Microsecond, SecondRegion: "West", Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := rest{t, s}
-		c.must(201, "POST", "/dbs", `{"id":"shop"}`)
-		c.must(201, "POST", "/dbs/shop/colls", `{"id":"orders","partitionKey":{"paths":["/pk"]},"defaultTtl":1}`)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for runtime.NumGoroutine() > before { // those of connections end by themselves
-		if time.Now().After(deadline) {
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("got %d goroutines, want %d:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-		}
-		runtime.Gosched()
 	}
 }

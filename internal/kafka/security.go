@@ -90,22 +90,21 @@ func mechanismOf(cfg config.Kafka) (sasl.Mechanism, error) {
 		return nil, badConfig("%w", err)
 	}
 	// For every connection anew: a password in a file may be rotated.
+	byScram := func(context.Context) (scram.Auth, error) {
+		password, err := s.Password.Reveal()
+		return scram.Auth{User: s.User, Pass: password}, err
+	}
 	switch s.Mechanism {
 	case config.ScramSHA256:
-		return scram.Sha256(func(context.Context) (scram.Auth, error) { return scramOf(s) }), nil
+		return scram.Sha256(byScram), nil
 	case config.ScramSHA512:
-		return scram.Sha512(func(context.Context) (scram.Auth, error) { return scramOf(s) }), nil
+		return scram.Sha512(byScram), nil
 	default:
 		return plain.Plain(func(context.Context) (plain.Auth, error) {
 			password, err := s.Password.Reveal()
 			return plain.Auth{User: s.User, Pass: password}, err
 		}), nil
 	}
-}
-
-func scramOf(s config.KafkaSASL) (scram.Auth, error) {
-	password, err := s.Password.Reveal()
-	return scram.Auth{User: s.User, Pass: password}, err
 }
 
 // bearer takes a new token for every connection: from the file, which somebody else keeps fresh, or from Entra ID.

@@ -94,7 +94,7 @@ func Run(ctx context.Context, program Program, args, environ []string, streams S
 	if err != nil {
 		return report(program, streams, fmt.Errorf("build command line: %w", err))
 	}
-	command, err := parser.Parse(joinSwitches(joinNumbers(args)))
+	command, err := parser.Parse(joined(args))
 	if helped {
 		return code
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,28 +14,20 @@ import (
 )
 
 // Stall is the moment from which on a store or a network takes everything and answers nothing.
-type Stall struct {
-	Reached chan struct{} // closed then
-
-	left atomic.Int64
-	once sync.Once
-}
+type Stall struct{ left atomic.Int64 }
 
 // NewStall is silent after so many operations.
 func NewStall(after int) *Stall {
-	s := &Stall{Reached: make(chan struct{})}
+	s := &Stall{}
 	s.left.Store(int64(after))
 	return s
 }
 
+// Reached says whether it has come.
+func (s *Stall) Reached() bool { return s.left.Load() < 0 }
+
 // step counts an operation, and tells whether it is still answered.
-func (s *Stall) step() bool {
-	if s.left.Add(-1) >= 0 {
-		return true
-	}
-	s.once.Do(func() { close(s.Reached) })
-	return false
-}
+func (s *Stall) step() bool { return s.left.Add(-1) >= 0 }
 
 // Store is a store whose operations are counted. One that is not answered ends with its context.
 func (s *Stall) Store(store blob.Store) blob.Store {
@@ -75,7 +66,7 @@ func (c *stalledConn) Write(p []byte) (int, error) {
 func (c *stalledConn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(p)
-		if err != nil || c.stall.left.Load() >= 0 {
+		if err != nil || !c.stall.Reached() {
 			return n, err
 		}
 	}

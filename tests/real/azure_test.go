@@ -195,6 +195,18 @@ func TestSignatureIsRenewed(t *testing.T) {
 	}
 }
 
+// TestAzuriteOfAnotherMachine: an Azurite that is not known to be this machine's is asked by http, with a key, where a setting
+// says so.
+func TestAzuriteOfAnotherMachine(t *testing.T) {
+	onRequest(t)
+	e := at(t, "")
+	e.endpoint = strings.Replace(e.endpoint, "127.0.0.1", "0.0.0.0", 1)
+	store := e.store(t, newContainer(t), azure.Options{AllowHTTP: true})
+	if _, err := store.Put(t.Context(), "o", strings.NewReader("x"), blob.IfAbsent()); err != nil || !store.Exposed() {
+		t.Errorf("got %v, exposed %t want an object in a store that everybody can read", err, store.Exposed())
+	}
+}
+
 // TestAzureConformsThoughAnswersAreLost runs the same suite over a network that loses requests and answers. What is left
 // to the caller, a conditional put whose answer is not known, is settled as every caller has to: by reading back.
 func TestAzureConformsThoughAnswersAreLost(t *testing.T) {

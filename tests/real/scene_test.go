@@ -35,13 +35,8 @@ const (
 	sceneMost       = 150 * time.Second
 )
 
-func newScene(t *testing.T, folder, name string, brokers []string) *scene {
-	t.Helper()
-	return newSceneWith(t, folder, name, brokers, nil)
-}
-
-// newSceneWith is newScene whose programs have further settings; the test itself comes to the brokers without any.
-func newSceneWith(t *testing.T, folder, name string, brokers []string, settings harness.Settings) *scene {
+// newScene makes one whose programs have further settings; the test itself comes to the brokers without any.
+func newScene(t *testing.T, folder, name string, brokers []string, settings harness.Settings) *scene {
 	t.Helper()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)

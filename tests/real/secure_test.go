@@ -3,7 +3,6 @@ package real_test
 import (
 	"encoding/base64"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,78 +17,42 @@ import (
 // vault is an Apache Kafka that wants to know who connects, and lets nobody do what was not granted. The tests themselves come
 // by a listener at which everybody is its superuser.
 type vault struct {
-	authority    *harness.Authority
-	sasl, mutual string // addresses of listeners
-	password     string // file
-	token        string // file
-	cert, key    string
-	open         []string
+	*guarded
+
+	password, token string // files
+	cert, key       string
 }
 
-const vaultUser = "almanac"
+const (
+	vaultUser = "almanac"
+	saslPort  = "SASL"
+	mutualTLS = "MUTUAL"
+)
 
 func newVault(t *testing.T) *vault {
 	t.Helper()
-	folder := filepath.Join(components.folder, t.Name(), "kafka")
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
+	const login = "org.apache.kafka.common.security."
+	v := &vault{guarded: newGuarded(t, map[string]string{saslPort: "SASL_SSL", mutualTLS: "SSL"},
+		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+		"listener.name.sasl.plain.sasl.jaas.config="+login+`plain.PlainLoginModule required user_almanac="first";`,
+		"listener.name.sasl.scram-sha-256.sasl.jaas.config="+login+"scram.ScramLoginModule required;",
+		"listener.name.sasl.scram-sha-512.sasl.jaas.config="+login+"scram.ScramLoginModule required;",
+		"listener.name.sasl.oauthbearer.sasl.jaas.config="+login+`oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+		"listener.name.mutual.ssl.client.auth=required", "ssl.principal.mapping.rules=RULE:^CN=(.*?)$/$1/",
+		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
+	)}
+	folder := t.TempDir()
+	v.password, v.token = filepath.Join(folder, "password"), filepath.Join(folder, "token")
+	var err error
+	if v.cert, v.key, err = v.authority.Issue(vaultUser); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{v.password: "first", v.token: unsecuredToken(vaultUser)} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(os.MkdirAll(folder, 0o755))
-	v := &vault{password: filepath.Join(folder, "password"), token: filepath.Join(folder, "token")}
-	var err error
-	v.authority, err = harness.NewAuthority(folder, "authority")
-	must(err)
-	cert, key, err := v.authority.Issue("server")
-	must(err)
-	v.cert, v.key, err = v.authority.Issue(vaultUser)
-	must(err)
-	pair := filepath.Join(folder, "server")
-	must(join(pair, key, cert))
-	must(os.WriteFile(v.password, []byte("first"), 0o600))
-	must(os.WriteFile(v.token, []byte(unsecuredToken(vaultUser)), 0o600))
-	ports := freePorts(t, 4)
-	must(os.WriteFile(filepath.Join(folder, "ports"), fmt.Appendf(nil, "%d %d\n", ports[0], ports[1]), 0o600))
-	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	v.open, v.sasl, v.mutual = []string{at(0)}, at(2), at(3)
-	listeners := fmt.Sprintf("PLAINTEXT://%s,SASL://%s,MUTUAL://%s", at(0), v.sasl, v.mutual)
-	const login = "org.apache.kafka.common.security."
-	settings := []string{
-		"listeners=" + listeners + ",CONTROLLER://" + at(1),
-		"advertised.listeners=" + listeners,
-		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MUTUAL:SSL",
-		"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-		"listener.name.sasl.plain.sasl.jaas.config=" + login + `plain.PlainLoginModule required user_almanac="first";`,
-		"listener.name.sasl.scram-sha-256.sasl.jaas.config=" + login + "scram.ScramLoginModule required;",
-		"listener.name.sasl.scram-sha-512.sasl.jaas.config=" + login + "scram.ScramLoginModule required;",
-		"listener.name.sasl.oauthbearer.sasl.jaas.config=" + login + `oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
-		"ssl.keystore.type=PEM", "ssl.keystore.location=" + pair, "ssl.truststore.type=PEM", "ssl.truststore.location=" + v.authority.File,
-		"listener.name.mutual.ssl.client.auth=required", "ssl.principal.mapping.rules=RULE:^CN=(.*?)$/$1/",
-		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
-	}
-	must(os.WriteFile(filepath.Join(folder, "further.properties"), []byte(strings.Join(settings, "\n")+"\n"), 0o600))
-	t.Cleanup(func() {
-		if err := script("kafka", "stop", folder); err != nil {
-			t.Error(err)
-		}
-	})
-	must(script("kafka", "start", folder))
 	return v
-}
-
-// join writes files one behind the other.
-func join(to string, files ...string) error {
-	var all []byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		all = append(all, text...)
-	}
-	return os.WriteFile(to, all, 0o600)
 }
 
 // unsecuredToken is one that Kafka's own validator for tests believes: nobody has signed it.
@@ -99,26 +62,12 @@ func unsecuredToken(subject string) string {
 	return part(`{"alg":"none"}`) + "." + part(fmt.Sprintf(`{"sub":%q,"iat":%d,"exp":%d}`, subject, now.Unix(), now.Add(time.Hour).Unix())) + "."
 }
 
-// freePorts are of the kernel's choice. Somebody else may take one before it is used, which fails the test.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
-
 // settings let the programs come by a mechanism, or by their certificate.
 func (v *vault) settings(mechanism string) harness.Settings {
-	s := harness.Settings{"kafka.brokers": "[" + v.sasl + "]", "kafka.tls": "{ enabled: true, ca_file: " + v.authority.File + " }"}
+	s := harness.Settings{"kafka.brokers": "[" + v.at[saslPort] + "]", "kafka.tls": "{ enabled: true, ca_file: " + v.authority.File + " }"}
 	switch mechanism {
 	case "certificate":
-		s["kafka.brokers"] = "[" + v.mutual + "]"
+		s["kafka.brokers"] = "[" + v.at[mutualTLS] + "]"
 		s["kafka.tls"] = fmt.Sprintf("{ enabled: true, ca_file: %s, cert_file: %s, key_file: %s }", v.authority.File, v.cert, v.key)
 	case "OAUTHBEARER":
 		s["kafka.sasl"] = "{ mechanism: OAUTHBEARER, token_file: " + v.token + " }"
@@ -142,7 +91,7 @@ func TestSecuredKafka(t *testing.T) {
 	folder := filepath.Join(components.folder, t.Name())
 	for _, mechanism := range []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER", "certificate"} {
 		name := strings.ToLower(mechanism)
-		s := newSceneWith(t, filepath.Join(folder, name), name, v.open, v.settings(mechanism))
+		s := newScene(t, filepath.Join(folder, name), name, []string{v.at[plaintext]}, v.settings(mechanism))
 		s.password("first")
 		s.grant()
 		s.checked()

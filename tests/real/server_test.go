@@ -33,17 +33,7 @@ const clusterNodes = "3"
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t, folder: filepath.Join(components.folder, t.Name(), "kafka")}
-	t.Cleanup(func() {
-		if err := script("kafka", "stop", c.folder); err != nil {
-			t.Error(err)
-		}
-	})
-	c.start()
-	text, err := os.ReadFile(filepath.Join(c.folder, "brokers"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.brokers = strings.Split(strings.TrimSpace(string(text)), ",")
+	c.brokers = startKafka(t, c.folder, clusterNodes)
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...))
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +41,24 @@ func newCluster(t *testing.T) *cluster {
 	t.Cleanup(client.Close)
 	c.admin = kadm.NewClient(client)
 	return c
+}
+
+// startKafka starts Apache Kafka in a folder, stops it with the test, and tells its brokers' addresses.
+func startKafka(t *testing.T, folder string, nodes ...string) (brokers []string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := script("kafka", "stop", folder); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := script("kafka", append([]string{"start", folder}, nodes...)...); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "brokers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), ",")
 }
 
 // start starts those nodes that do not run.

@@ -2,7 +2,6 @@ package real_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,18 +16,7 @@ func TestTopics(t *testing.T) {
 	onRequest(t)
 	folder := filepath.Join(components.folder, t.Name())
 	kafka := filepath.Join(folder, "kafka")
-	t.Cleanup(func() {
-		if err := script("kafka", "stop", kafka); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := script("kafka", "start", kafka); err != nil {
-		t.Fatal(err)
-	}
-	brokers, err := os.ReadFile(filepath.Join(kafka, "brokers"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	brokers := startKafka(t, kafka)
 	for name, play := range map[string]func(s *scene){
 		"partitions-added":   partitionsAdded,
 		"made-again":         madeAgain,
@@ -39,7 +27,7 @@ func TestTopics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
-			play(newScene(t, filepath.Join(folder, name), name, strings.Split(strings.TrimSpace(string(brokers)), ",")))
+			play(newScene(t, filepath.Join(folder, name), name, brokers, nil))
 		})
 	}
 }

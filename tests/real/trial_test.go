@@ -1,8 +1,6 @@
 package real_test
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +32,7 @@ func TestTrial(t *testing.T) {
 	}{
 		{"make build\n", 1, ""},
 		{"python3 -m venv venv && venv/bin/pip install -q azure-cosmos==" + strings.TrimPrefix(filepath.Base(client[0]), "cosmos-python-") + "\n", 1, "ln -s " + client[0] + " venv\n"},
-		{"127.0.0.1:8081", 3, freeAddress(t)},
+		{"127.0.0.1:8081", 3, freeAddresses(t, 1)[0]},
 	} {
 		if got := strings.Count(text, but.text); got != but.times {
 			t.Fatalf("docs/trial.md: got %d times %q want %d", got, but.text, but.times)
@@ -75,14 +73,4 @@ func (d *developer) trial() string {
 		}
 	}
 	return blocks.String()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }() // it gave us a number, which is all
-	return fmt.Sprint(listener.Addr())
 }

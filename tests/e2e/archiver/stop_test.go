@@ -55,11 +55,7 @@ func (w *world) stopsAt(n int, stalled func(*archiver.Options, *harness.Stall)) 
 	r := w.runWith(o)
 	reached := false
 	w.eventually("an operation without an answer, or that it reads", func() bool {
-		select {
-		case <-stall.Reached:
-			reached = true
-		default:
-		}
+		reached = stall.Reached()
 		return reached || strings.Count(said.String(), "reading topic partition") == partitions
 	})
 	began := time.Now()

@@ -145,6 +145,12 @@ func TestLeaderlessPartitionStopsNoOther(t *testing.T) {
 	_ = r.stop()
 }
 
+// hurried is a clock by which an archiver looks at silence each 0.6 s.
+func hurried() func() time.Time {
+	began := time.Now()
+	return func() time.Time { return began.Add(50 * time.Since(began)) }
+}
+
 // TestFewerPartitionsWhileRunning: a topic without ids is made anew with fewer partitions; only one that is gone was archived. Some
 // clients go on without fetching anything: the archiver notices that records wait.
 func TestFewerPartitionsWhileRunning(t *testing.T) {
@@ -157,10 +163,10 @@ func fewerPartitions(t *testing.T, n int) {
 	w := newWorld(t)
 	w.send(w.change(3, 0))
 	var members []*running
-	began := time.Now()
+	now := hurried()
 	for range n {
 		o := w.withoutIDs()
-		o.Now = func() time.Time { return began.Add(50 * time.Since(began)) } // it looks at silence each 0.6 s
+		o.Now = now
 		members = append(members, w.runWith(o))
 	}
 	w.waitArchived()
@@ -208,10 +214,9 @@ func TestRecordsThatDoNotCome(t *testing.T) {
 		return answer, nil, true
 	})
 	var said harness.Buffer
-	began := time.Now()
 	r := w.runWith(archiver.Options{
 		Config: w.config, Archive: w.store, Producer: w.store, Log: slog.New(slog.NewTextHandler(&said, nil)),
-		Now: func() time.Time { return began.Add(50 * time.Since(began)) }, // it looks at silence each 0.6 s
+		Now: hurried(),
 	})
 	w.send(w.change(0, 0))
 	w.waitArchived()

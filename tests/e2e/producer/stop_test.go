@@ -65,11 +65,7 @@ func (w *world) stopAt(n int, stalled func(*world, *producer.Options, *harness.S
 	}
 	r := w.start(p)
 	w.eventually("an operation without an answer, or that it reads", func() bool {
-		select {
-		case <-stall.Reached:
-			reached = true
-		default:
-		}
+		reached = stall.Reached()
 		return reached || strings.Contains(said.String(), "reading range")
 	})
 	began := time.Now()

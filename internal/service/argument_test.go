@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestJoinSwitches(t *testing.T) {
+func TestArgumentsAreJoined(t *testing.T) {
 	for in, want := range map[string]string{
 		"run --kafka-create-topics":                          "run --kafka-create-topics=true",
 		"run --kafka-create-topics --kafka-tls-enabled true": "run --kafka-create-topics=true --kafka-tls-enabled true",
@@ -13,22 +13,14 @@ func TestJoinSwitches(t *testing.T) {
 		"run --kafka-create-topics=false":                    "run --kafka-create-topics=false",
 		"run --kafka-create-topics false":                    "run --kafka-create-topics false",
 		"run --kafka-profile kafka":                          "run --kafka-profile kafka",
-	} {
-		if got := strings.Join(joinSwitches(strings.Fields(in)), " "); got != want {
-			t.Errorf("%s: got %s want %s", in, got, want)
-		}
-	}
-}
 
-func TestJoinNumbers(t *testing.T) {
-	for in, want := range map[string]string{
 		"points --last -1 -o json": "points --last=-1 -o json",
 		"points --last 1":          "points --last 1",
 		"points --last=3 -1":       "points --last=3 -1",
 		"get --id -1.5 --at -x":    "get --id=-1.5 --at -x",
 		"-1":                       "-1",
 	} {
-		if got := strings.Join(joinNumbers(strings.Fields(in)), " "); got != want {
+		if got := strings.Join(joined(strings.Fields(in)), " "); got != want {
 			t.Errorf("%s: got %s want %s", in, got, want)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/config"
 )
 
+// joined writes a command line as kong takes it.
+func joined(args []string) []string { return joinSwitches(joinNumbers(args)) }
+
 // joinSwitches writes a setting's flag that has no value, such as `--kafka-create-topics`, as one that is true: settings
 // are text to kong, which would want one.
 func joinSwitches(args []string) []string {
