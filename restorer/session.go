@@ -136,12 +136,8 @@ func (s *session) reader() (*cosmos.Client, error) {
 
 func (s *session) writer() (*cosmos.Writer, error) {
 	c := s.env.Config
-	key, err := c.Cosmos.Key.Reveal()
-	if err != nil {
-		return nil, usage("%w", err) // it names the setting
-	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
-		Endpoint: c.Cosmos.Endpoint, Key: key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
+		Endpoint: c.Cosmos.Endpoint, Key: c.Cosmos.Key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
 	})
 }
 

@@ -15,7 +15,6 @@
 package cosmos
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -41,7 +40,6 @@ type Options struct {
 // Client is one account.
 type Client struct {
 	host string
-	key  config.Secret
 	rest *rest
 	open func() (*azcosmos.Client, error)
 
@@ -59,15 +57,11 @@ func New(o Options) (*Client, error) {
 	if !o.Key.IsSet() {
 		return nil, badConfig("cosmos.key is not set; give the account's key, {env: NAME} or {file: PATH}")
 	}
-	key, err := o.Key.Reveal()
-	if err != nil { // it names the setting, and what to do
-		return nil, badConfig("%w", err)
-	}
-	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, CAFile: o.CAFile, Connections: connections})
+	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: o.Key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {
 		return nil, badConfig("open account: %w", err)
 	}
-	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), key: o.Key, rest: raw}
+	client := &Client{host: strings.TrimPrefix(raw.endpoint, "https://"), rest: raw}
 	raw.refused = client.renew
 	client.open = func() (*azcosmos.Client, error) {
 		credential, err := azcosmos.NewKeyCredential(base64.StdEncoding.EncodeToString(*raw.key.Load()))
@@ -132,18 +126,12 @@ func (c *Client) askNow(database, name string, question func(*azcosmos.Container
 // renew takes the key again from where it is kept, when it was refused: it may have been rotated. What was refused stays so;
 // whoever asks again asks with the other key.
 func (c *Client) renew() {
-	text, err := c.key.Reveal()
-	if err != nil {
-		return // the refusal says what is wrong
-	}
-	key, err := decodeKey(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.rest.key.Load()
-	if err != nil || bytes.Equal(key, *before) {
+	if !c.rest.renew(before) {
 		return
 	}
-	c.rest.key.Store(&key)
 	fresh, err := c.open()
 	if err != nil {
 		c.rest.key.Store(before)

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,12 +26,13 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
-// WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock.
+// WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock. Key is read again
+// when the account refuses it.
 type WriterOptions struct {
-	Endpoint    string // https://<account>.documents.azure.com:443/
-	Key         string // the account's key in base64
-	CAFile      string // PEM with additional roots, for emulators
-	Connections int    // that are kept open
+	Endpoint    string        // https://<account>.documents.azure.com:443/
+	Key         config.Secret // the account's key in base64
+	CAFile      string        // PEM with additional roots, for emulators
+	Connections int           // that are kept open
 	Wait        func(ctx context.Context, d time.Duration) error
 }
 
@@ -56,7 +58,9 @@ const (
 type rest struct {
 	endpoint string // without the last slash
 	key      atomic.Pointer[[]byte]
-	refused  func() // told when the key was refused; nil: nobody is told
+	secret   config.Secret // where the key is from
+	renewal  sync.Mutex
+	refused  func() // told when the key was refused; what was refused stays so. nil: the key is renewed, and it is sent again
 	client   *http.Client
 	wait     func(ctx context.Context, d time.Duration) error
 }
@@ -66,7 +70,11 @@ func newREST(o WriterOptions) (*rest, error) {
 	if err != nil || address.Scheme != "https" || address.Host == "" {
 		return nil, fmt.Errorf("cosmos.endpoint %q is no address, want https://<account>.documents.azure.com:443/", o.Endpoint)
 	}
-	key, err := decodeKey(o.Key)
+	text, err := o.Key.Reveal()
+	if err != nil { // it names the setting, and what to do
+		return nil, err
+	}
+	key, err := decodeKey(text)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +100,8 @@ func newREST(o WriterOptions) (*rest, error) {
 		ReadBufferSize:      32 << 10,
 	}
 	r := &rest{
-		endpoint: address.Scheme + "://" + address.Host,
-		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait,
+		endpoint: address.Scheme + "://" + address.Host, secret: o.Key,
+		client: &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait,
 	}
 	r.key.Store(&key)
 	return r, nil
@@ -105,6 +113,19 @@ func decodeKey(text string) ([]byte, error) {
 		return nil, errors.New("cosmos.key is not base64; copy the account's primary or secondary key whole, with its ==")
 	}
 	return key, nil
+}
+
+// renew takes the key again from where it is kept, and tells whether it is another one than that which was refused: then
+// it was rotated, or somebody else has taken it already.
+func (r *rest) renew(refused *[]byte) bool {
+	r.renewal.Lock()
+	defer r.renewal.Unlock()
+	if text, err := r.secret.Reveal(); err == nil { // else the refusal says what is wrong
+		if key, err := decodeKey(text); err == nil && !bytes.Equal(key, *r.key.Load()) {
+			r.key.Store(&key)
+		}
+	}
+	return !bytes.Equal(*refused, *r.key.Load())
 }
 
 // rootsWith is the system's roots and those of the file; nil is the system's alone.
@@ -287,7 +308,8 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	if err != nil {
 		return a, 0, fmt.Errorf("%s: %w", q.op, err)
 	}
-	r.sign(req, q)
+	key := r.key.Load()
+	sign(req, q, *key)
 	res, err := r.client.Do(req)
 	if err != nil {
 		return a, 0, unanswered(q.op, err)
@@ -298,8 +320,12 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 	}
 	a = answer{op: q.op, status: res.StatusCode, substatus: substatusOf(res), body: body}
 	a.charge, _ = strconv.ParseFloat(res.Header.Get("x-ms-request-charge"), 64)
-	if a.status == http.StatusUnauthorized && r.refused != nil {
+	switch {
+	case a.status != http.StatusUnauthorized:
+	case r.refused != nil:
 		r.refused()
+	case r.renew(key): // a refusal of who asks is no attempt; each other key is tried once
+		return r.try(ctx, q)
 	}
 	return a, retryAfterOf(res), nil
 }
@@ -327,10 +353,10 @@ func readAnswer(res *http.Response) ([]byte, error) {
 }
 
 // sign adds the headers.
-func (r *rest) sign(req *http.Request, q request) {
+func sign(req *http.Request, q request, key []byte) {
 	date := time.Now().UTC().Format(http.TimeFormat)
 	h := req.Header
-	h.Set("Authorization", authorization(*r.key.Load(), q, date))
+	h.Set("Authorization", authorization(key, q, date))
 	h.Set("x-ms-date", date)
 	h.Set("x-ms-version", restVersion)
 	h.Set("Accept", "application/json")
