@@ -164,6 +164,13 @@ func (s *session) plan(ctx context.Context, client *cosmos.Client, m moment, to 
 		return nil, nil, nil, err
 	}
 	plan := &Plan{Container: s.container.Name(), Declared: s.rules.String(), Point: viewPoint(&point), Source: source}
+	timeline, err := s.timeline(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if plan.Between, err = between(timeline, &point, m); err != nil {
+		return nil, nil, nil, err
+	}
 	plan.Target, err = planTarget(ctx, client, &point, s.name(), target)
 	plan.Target.Account = client.Host()
 	return plan, &point, base, err
