@@ -22,13 +22,12 @@ import (
 
 // scene is one container, its topic of two partitions on the broker, and its programs.
 type scene struct {
-	t      *testing.T
-	ctx    context.Context
-	stack  *harness.Stack
-	shop   harness.Container
-	client *kgo.Client // reads and writes records past the programs
-	admin  *kadm.Client
-	wrote  int
+	t     *testing.T
+	ctx   context.Context
+	stack *harness.Stack
+	shop  harness.Container
+	admin *kadm.Client
+	wrote int
 }
 
 const (
@@ -64,12 +63,9 @@ func newSceneWith(t *testing.T, folder, name string, brokers []string, settings 
 			t.Error(err)
 		}
 	})
-	if s.client, err = kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.client.Close)
-	s.admin = kadm.NewClient(s.client)
-	s.topicStands()
+	s.admin = kadm.NewClient(s.connect())
+	t.Cleanup(s.admin.Close)
+	s.topicStands(kadm.TopicID{})
 	return s
 }
 
@@ -85,21 +81,25 @@ func (s *scene) until(what string, check func() (string, error)) {
 	s.must(harness.Until(s.ctx, what, check))
 }
 
-// topicStands waits until the broker names the topic's partitions.
-func (s *scene) topicStands() {
+// topicStands waits until the broker names the topic's partitions, under another id than before, and returns the id.
+func (s *scene) topicStands(before kadm.TopicID) (id kadm.TopicID) {
 	s.t.Helper()
 	s.until("the topic's partitions", func() (string, error) {
 		topics, err := s.admin.ListTopics(s.ctx, s.shop.TopicName())
-		if n := len(topics[s.shop.TopicName()].Partitions); err == nil && n != scenePartitions {
-			return fmt.Sprintf("it has %d", n), nil
+		detail := topics[s.shop.TopicName()]
+		id = detail.ID
+		if n := len(detail.Partitions); err == nil && (n != scenePartitions || id == before) {
+			return fmt.Sprintf("it has %d, and id %s", n, id), nil
 		}
 		return "", err
 	})
+	return id
 }
 
 // createAgain deletes the topic and makes it anew.
 func (s *scene) createAgain() {
 	s.t.Helper()
+	before := s.topicStands(kadm.TopicID{})
 	_, err := s.admin.DeleteTopic(s.ctx, s.shop.TopicName())
 	s.must(err)
 	s.until("the topic", func() (string, error) {
@@ -109,7 +109,7 @@ func (s *scene) createAgain() {
 		}
 		return "", err
 	})
-	s.topicStands()
+	s.topicStands(before)
 }
 
 // write writes so many more documents, spread over all keys.
@@ -377,21 +377,32 @@ func (s *scene) read() (records []*kgo.Record) {
 		want += *p.End
 		from[p.Partition] = kgo.NewOffset().AtStart()
 	}
-	s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.shop.TopicName(): from})
+	client := s.connect()
+	defer client.Close()
+	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.shop.TopicName(): from})
 	for int64(len(records)) < want {
-		fetches := s.client.PollFetches(s.ctx)
+		fetches := client.PollFetches(s.ctx)
 		s.must(fetches.Err())
 		records = append(records, fetches.Records()...)
 	}
-	s.client.PurgeTopicsFromClient(s.shop.TopicName())
 	return records
 }
 
 // publish publishes records as they are, in their order, each to its partition.
 func (s *scene) publish(records []*kgo.Record) {
 	s.t.Helper()
+	client := s.connect() // which never knew the topic under another id: it would stay with that
+	defer client.Close()
 	for _, r := range records {
 		again := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers}
-		s.must(s.client.ProduceSync(s.ctx, again).FirstErr())
+		s.must(client.ProduceSync(s.ctx, again).FirstErr())
 	}
+}
+
+// connect opens a client that reads and writes records past the programs.
+func (s *scene) connect() *kgo.Client {
+	s.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.stack.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	s.must(err)
+	return client
 }
