@@ -33,7 +33,7 @@ func TestIDsOfAnotherStart(t *testing.T) {
 			var one struct {
 				RID string `json:"_rid"`
 			}
-			if err := json.Unmarshal([]byte(res.body), &one); err != nil || one.RID == "" {
+			if err := json.Unmarshal(res.body, &one); err != nil || one.RID == "" {
 				t.Fatalf("%s: got %d %s, want a resource id", path, res.status, res.body)
 			}
 			return one.RID

@@ -327,12 +327,21 @@ func TestContainerIsToBeCreated(t *testing.T) {
 	}{
 		{"entra", "az://sky/archive", Options{Credential: nobody{}}, "--account-name sky --name archive)"},
 		{"key", "https://sky.blob.core.chinacloudapi.cn/archive", Options{AccountKey: key}, "--account-name sky --name archive)"},
-		{"key of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive", Options{AccountKey: key},
-			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --account-name devstoreaccount1 --account-key … --name archive)"},
-		{"signature of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive", Options{SAS: sas},
-			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --sas-token … --name archive)"},
-		{"connection string", "az://sky/archive", Options{ConnectionString: config.NewSecret("BlobEndpoint=https://sky.example/;AccountKey=a2V5;AccountName=sky")},
-			"--connection-string … --name archive)"},
+		{
+			"key of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive",
+			Options{AccountKey: key},
+			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --account-name devstoreaccount1 --account-key … --name archive)",
+		},
+		{
+			"signature of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive",
+			Options{SAS: sas},
+			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --sas-token … --name archive)",
+		},
+		{
+			"connection string", "az://sky/archive",
+			Options{ConnectionString: config.NewSecret("BlobEndpoint=https://sky.example/;AccountKey=a2V5;AccountName=sky")},
+			"--connection-string … --name archive)",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			at, err := ParseLocation(test.root)
