@@ -32,6 +32,9 @@ func (c *checkCommand) Run(ctx context.Context, env *service.Env) error {
 		stores = check.NotOpened("archive.root, producer.root", err)
 	} else {
 		stores = check.Store(ctx, options.Archive, "archive.root", cfg.Archive.Root)
+		if cfg.Producer.Root != cfg.Archive.Root {
+			stores = append(stores, check.Secrecy(options.Producer, "producer.root", cfg.Producer.Root)...)
+		}
 	}
 	open := !check.Fails(stores) // what builds upon it would say the same again
 	if open {

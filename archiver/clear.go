@@ -40,7 +40,8 @@ func (e *UsageError) Error() string { return e.text }
 func (e *UsageError) ExitCode() int { return 2 }
 
 // Clear removes the halt of a topic partition. That of a gap stays while its records are missing, but with AcceptGap, which
-// first writes the gap row and moves the table past the gap, in one commit. It may be called again after a crash at any step
+// first writes the gap row and moves the table past the gap, in one commit; that of another topic's records stays while they
+// come next. It may be called again after a crash at any step
 // (INV-7, INV-10), so what is not halted is no error.
 func Clear(ctx context.Context, o Options, topic string, partition int32, answer Answer) (Cleared, error) {
 	done := Cleared{Topic: topic, Partition: &partition}
@@ -68,6 +69,10 @@ func Clear(ctx context.Context, o Options, topic string, partition int32, answer
 		return done, &UsageError{fmt.Sprintf("clear %s: its halt is no gap, so --accept-gap says nothing to it: %s (%s)", unit, halt.Reason, halt.Evidence)}
 	case isGap:
 		if done.Gap, err = clearGap(ctx, o, topic, partition, gap, answer); err != nil {
+			return done, fmt.Errorf("clear %s: %w", unit, err)
+		}
+	case strings.HasPrefix(halt.Reason, foundUUID):
+		if err := checkStranger(ctx, o, topic, partition); err != nil {
 			return done, fmt.Errorf("clear %s: %w", unit, err)
 		}
 	}
@@ -117,6 +122,35 @@ func checkPartition(ctx context.Context, o Options, topic string, partition int3
 		err = &UsageError{fmt.Sprintf("topic %s has no partition %d: it has %d, from 0 to %d", topic, partition, n, n-1)}
 	}
 	return err
+}
+
+// checkStranger refuses while the archiver would halt again at once: the table, or the record that comes next, still is of
+// another topic than topic.json says.
+func checkStranger(ctx context.Context, o Options, topic string, partition int32) error {
+	table, err := readTable(ctx, o.Archive, topic)
+	if err != nil || table == nil {
+		return err
+	}
+	if err := archive.CheckUUID(table.snapshot, table.uuid); err != nil {
+		return &replacedError{reasonUUID, err.Error()}
+	}
+	client, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	logs, err := kafka.Logs(ctx, client, topic)
+	if err != nil {
+		return err
+	}
+	strangers, err := table.strangers(ctx, client, topic, logs)
+	if err != nil {
+		return err
+	}
+	if evidence := strangers[partition]; evidence != "" {
+		return &replacedError{reasonUUID, evidence}
+	}
+	return nil
 }
 
 // connect makes a client that is no member.

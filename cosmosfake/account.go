@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -57,6 +58,18 @@ func quote(s string) string {
 func ridText(b []byte) string {
 	return strings.ReplaceAll(base64.StdEncoding.EncodeToString(b), "/", "-")
 }
+
+// drawing is where resource ids begin: somewhere else at every start, unless a seed says where.
+func drawing(seed uint64) *rand.Rand {
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// databaseNumber is another one for each of four million creations in a row. The first byte is not zero, and the last
+// is, as in the service, so that ids of databases look like ids.
+func databaseNumber(made uint32) uint32 { return 0x40000000 | made<<8&0x3FFFFF00 }
 
 func databaseRID(number uint32) []byte { return binary.BigEndian.AppendUint32(nil, number) }
 
@@ -159,12 +172,11 @@ func (s *Server) createDatabase(r *http.Request) (reply, *Error) {
 		return reply{}, conflict()
 	}
 	s.rids++
-	// The first byte is not zero, as in the service, so that ids of databases look like ids.
-	number := 0x40000000 | s.rids<<8
+	number := databaseNumber(s.rids)
 	now := s.clock.now()
 	d := &database{
 		id: id, rid: ridText(databaseRID(number)), number: number, body: body, ts: now.Unix(),
-		etag: s.resourceETag(now.Unix()), containers: make(map[string]*container),
+		etag: s.resourceETag(now.Unix()), containers: make(map[string]*container), made: s.draw.Uint32(),
 	}
 	o := s.newOffer(d.rid, "dbs/"+d.rid+"/", content, now)
 	if e := s.note(&record{Account: s.accountRecord(), Database: d.record(), Offer: o.record()}); e != nil {

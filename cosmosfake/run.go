@@ -33,6 +33,7 @@ type RunOptions struct {
 	PreviousImages bool
 	Session        SessionForm
 	Scan           ScanOrder
+	Seed           uint64
 	Throughput     float64
 	SplitBytes     int64
 	PurgeEvery     time.Duration
@@ -65,7 +66,7 @@ func run(ctx context.Context, o RunOptions, out io.Writer) (err error) {
 	options := Options{
 		Addr: o.Addr, ComputeAddr: o.ComputeAddr, Hosts: o.Hosts, Region: o.Region, SecondRegion: o.SecondRegion, SecondAddr: o.SecondAddr,
 		Dir: o.Dir, Consistency: o.Consistency, Key: o.Key, Ranges: o.Ranges,
-		Retention: o.Retention, Deletion: o.Deletion, PreviousImages: o.PreviousImages, Session: o.Session, Scan: o.Scan, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
+		Retention: o.Retention, Deletion: o.Deletion, PreviousImages: o.PreviousImages, Session: o.Session, Scan: o.Scan, Seed: o.Seed, Throughput: o.Throughput, SplitBytes: o.SplitBytes, PurgeEvery: o.PurgeEvery,
 	}
 	if o.TLSCert != "" || o.TLSKey != "" {
 		given, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)

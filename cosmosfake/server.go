@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -81,6 +82,10 @@ type Options struct {
 	PurgeEvery time.Duration
 	// Scan is the order in which queries read where they ask for none.
 	Scan ScanOrder
+	// Seed draws the resource ids of databases and containers: the same creations get the same ones with the same seed.
+	// Default 0: others at every start, as the service never gives one twice. Whoever remembers more than one start of a
+	// seeded account without Dir takes the containers of one for those of another.
+	Seed uint64
 	// Hook is asked about every request, see SetHook. Default none.
 	Hook Hook
 }
@@ -113,6 +118,7 @@ type Server struct {
 	mu        sync.RWMutex
 	databases map[string]*database
 	offers    map[string]*offer // by the resource id of their database or container
+	draw      *rand.Rand        // of resource ids
 	rids      uint32
 	offered   uint32
 	dropped   map[string]*container // by path; the last of each
@@ -138,9 +144,10 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, key: key, listener: listener, done: make(chan struct{}),
-		clock:     clock{source: options.Clock},
-		databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
+		clock: clock{source: options.Clock},
+		draw:  drawing(options.Seed), databases: make(map[string]*database), offers: make(map[string]*offer), dropped: make(map[string]*container),
 	}
+	s.rids = s.draw.Uint32()
 	if s.ledger, err = openLedger(options.Ledger); err != nil {
 		return nil, errors.Join(fmt.Errorf("start cosmosfake: open ledger: %w", err), listener.Close())
 	}

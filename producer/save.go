@@ -18,13 +18,14 @@ func (r *reader) save(ctx context.Context, next schemas.Checkpoint) error {
 	return nil
 }
 
-// saveDue checkpoints in its cadence.
+// saveDue checkpoints in its cadence, whether the position moved or not: `status` takes a range of which no checkpoint comes
+// for one that nobody reads.
 func (r *reader) saveDue(ctx context.Context) error {
 	cadence := r.p.config.Producer.IdleCheckpointInterval
 	if r.moved {
 		cadence = r.p.config.Producer.CheckpointInterval
 	}
-	if r.p.now().Sub(r.saved) < cadence || r.read.Token == r.line.Checkpoint.Token && !r.moved {
+	if r.p.now().Sub(r.saved) < cadence {
 		return nil
 	}
 	if err := r.settle(ctx); err != nil {

@@ -25,7 +25,7 @@ func (c *statusCommand) Run(ctx context.Context, env *service.Env) error {
 	if err != nil {
 		return err
 	}
-	status, err := ReadStatus(ctx, root, env.Config)
+	status, err := ReadStatus(ctx, root, env.Config, time.Now())
 	if err != nil {
 		return err
 	}
@@ -47,11 +47,12 @@ type ContainerStatus struct {
 	Ranges      []RangeStatus `json:"ranges"`
 }
 
-// RangeStatus is one feed range. A range is drained when its position is at or past newest.
+// RangeStatus is one feed range. A range is drained when its position is at or past newest, and silent when nobody has
+// written its checkpoint for longer than a reader lets pass: nobody reads it, or what was read cannot be published.
 type RangeStatus struct {
 	Range      string             `json:"range"`
 	Partition  int32              `json:"topic_partition"` // whose owner in the producers' group reads the range
-	State      string             `json:"state"`           // reading, drained, halted, closed, missing
+	State      string             `json:"state"`           // reading, drained, silent, halted, closed, missing
 	Generation schemas.Generation `json:"generation"`
 	Basis      schemas.Basis      `json:"basis"`
 	Position   schemas.LSN        `json:"position"`
@@ -65,13 +66,14 @@ type RangeStatus struct {
 const (
 	stateReading = "reading"
 	stateDrained = "drained"
+	stateSilent  = "silent"
 	stateHalted  = "halted"
 	stateClosed  = "closed"
 	stateMissing = "missing"
 )
 
 // ReadStatus reads seeds and checkpoints. root is producer.root.
-func ReadStatus(ctx context.Context, root blob.Store, cfg *config.Config) (*Status, error) {
+func ReadStatus(ctx context.Context, root blob.Store, cfg *config.Config, now time.Time) (*Status, error) {
 	status := &Status{Containers: []ContainerStatus{}}
 	for _, c := range cfg.Containers {
 		one := ContainerStatus{Container: c.Name(), Topic: c.Topic, Ranges: []RangeStatus{}}
@@ -87,12 +89,20 @@ func ReadStatus(ctx context.Context, root blob.Store, cfg *config.Config) (*Stat
 					return nil, err
 				}
 				r.Partition = ownerOf(span, seed.Partitions)
+				if (r.State == stateReading || r.State == stateDrained) && now.Sub(r.WrittenAt) > silenceOf(cfg.Producer) {
+					r.State = stateSilent
+				}
 				one.Ranges = append(one.Ranges, r)
 			}
 		}
 		status.Containers = append(status.Containers, one)
 	}
 	return status, nil
+}
+
+// silenceOf is how old a checkpoint may be of a range that somebody reads. A busy machine may take its time.
+func silenceOf(p config.Producer) time.Duration {
+	return max(time.Minute, 2*p.CheckpointInterval, 2*p.IdleCheckpointInterval)
 }
 
 func readRange(ctx context.Context, root blob.Store, c config.Container, span schemas.FeedRange) (RangeStatus, error) {
@@ -144,6 +154,9 @@ func (s *Status) write(w io.Writer) error {
 			switch {
 			case r.Halt != nil:
 				notes = append(notes, fmt.Sprintf("%v\n  %s", r.Halt, r.clearing(c.Container)))
+			case r.State == stateSilent:
+				notes = append(notes, fmt.Sprintf("%s range %s: its checkpoint is older than any reader's: no producer reads it, or it cannot read or publish; "+
+					"start one, or see the log and /readyz of the one that runs", c.Container, r.Range))
 			case r.State == stateMissing:
 				notes = append(notes, fmt.Sprintf("%s range %s: its checkpoint is missing; producers make it when they start, or halt the range", c.Container, r.Range))
 			}

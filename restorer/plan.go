@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/cosmos-almanac/almanac/internal/archive"
 	"github.com/cosmos-almanac/almanac/internal/sleep"
@@ -16,8 +18,57 @@ type Plan struct {
 	Container string     `json:"container"`
 	Declared  string     `json:"declared"`
 	Point     PointView  `json:"point"`
+	Between   *Between   `json:"between,omitempty"` // absent: no time was asked for
 	Source    Source     `json:"source"`
 	Target    TargetPlan `json:"target"`
+}
+
+// Between is what is known of the time between the point and the one that was asked for.
+type Between struct {
+	Before  time.Time `json:"before"`
+	Written Written   `json:"written"`
+	Point   string    `json:"point,omitempty"` // the first that is complete past Before
+}
+
+// Written tells whether anything was written.
+type Written string
+
+// What can be said of it.
+const (
+	WrittenNothing Written = "nothing"
+	WrittenMaybe   Written = "maybe"   // the next point has more, which may be of before or after
+	WrittenUnknown Written = "unknown" // no exact point is complete past that time yet
+)
+
+// between compares the point with the first that is complete past the time that was asked for: where both stand at the
+// same LSNs, no write came between.
+func between(timeline *archive.Timeline, point *archive.Point, m moment) (*Between, error) {
+	if m.Before == "" {
+		return nil, nil
+	}
+	at, err := parseTime("--before", m.Before)
+	if err != nil {
+		return nil, err
+	}
+	next, ok := timeline.CompletePast(at)
+	switch {
+	case !ok:
+		return &Between{at, WrittenUnknown, ""}, nil
+	case next.Incarnation == point.Incarnation && slices.Equal(next.Cuts, point.Cuts):
+		return &Between{at, WrittenNothing, next.Name}, nil
+	}
+	return &Between{at, WrittenMaybe, next.Name}, nil
+}
+
+// String is it in a line.
+func (b *Between) String() string {
+	switch {
+	case b.Written == WrittenNothing:
+		return "nothing was written: point " + b.Point + ", which is complete past it, stands where this one does"
+	case b.Written == WrittenMaybe:
+		return "perhaps something was written, which is left out: point " + b.Point + ", the first that is complete past it, has more"
+	}
+	return "not known yet: no exact point is complete past it"
 }
 
 // Source is where the documents come from.
@@ -123,6 +174,9 @@ func (p *Plan) write(w io.Writer) error {
 		{"  now", p.Target.stateText()},
 		{"  created with", string(p.Target.Definition)},
 		{"  left out of it", strippedText(p.Target.Stripped)},
+	}
+	if p.Between != nil {
+		lines = slices.Insert(lines, 4, [2]string{"  from then to the time asked for", p.Between.String()})
 	}
 	return facts(w, lines...)
 }

@@ -136,12 +136,8 @@ func (s *session) reader() (*cosmos.Client, error) {
 
 func (s *session) writer() (*cosmos.Writer, error) {
 	c := s.env.Config
-	key, err := c.Cosmos.Key.Reveal()
-	if err != nil {
-		return nil, usage("%w", err) // it names the setting
-	}
 	return cosmos.NewWriter(cosmos.WriterOptions{
-		Endpoint: c.Cosmos.Endpoint, Key: key, KeyNow: c.Cosmos.Key.Reveal, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
+		Endpoint: c.Cosmos.Endpoint, Key: c.Cosmos.Key, CAFile: c.Cosmos.CAFile, Connections: c.Restorer.Concurrency,
 	})
 }
 
@@ -168,6 +164,13 @@ func (s *session) plan(ctx context.Context, client *cosmos.Client, m moment, to 
 		return nil, nil, nil, err
 	}
 	plan := &Plan{Container: s.container.Name(), Declared: s.rules.String(), Point: viewPoint(&point), Source: source}
+	timeline, err := s.timeline(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if plan.Between, err = between(timeline, &point, m); err != nil {
+		return nil, nil, nil, err
+	}
 	plan.Target, err = planTarget(ctx, client, &point, s.name(), target)
 	plan.Target.Account = client.Host()
 	return plan, &point, base, err

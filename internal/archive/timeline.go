@@ -157,6 +157,16 @@ func (t *Timeline) Before(at time.Time) (Point, error) {
 	}
 }
 
+// CompletePast is the first exact point in which everything is that was acknowledged up to at; false: there is none yet.
+func (t *Timeline) CompletePast(at time.Time) (Point, bool) {
+	for i := t.after(at); i < len(t.points); i++ {
+		if p := t.point(i); p.CompleteTo.After(at) && p.Claim.Exact() {
+			return p, true
+		}
+	}
+	return Point{}, false
+}
+
 // At is the point whose latest time is exactly at. It is refused where there is none, or more than one.
 func (t *Timeline) At(at time.Time) (Point, error) {
 	end := t.after(at)

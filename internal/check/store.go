@@ -28,13 +28,13 @@ func Store(ctx context.Context, store blob.Store, subject, root string) []Findin
 	if p.written && findings[0].Severity != Unreachable { // what did not answer, or let nobody in, is said once
 		findings = append(findings, left...)
 	}
-	return append(findings, secrecy(store, subject, root)...)
+	return append(findings, Secrecy(store, subject, root)...)
 }
 
 // Readable tries what a program needs that only reads: to list nothing. It finds something only where that fails, or where
 // everybody can read.
 func Readable(ctx context.Context, store blob.Store, subject, root string) []Finding {
-	findings := secrecy(store, subject, root)
+	findings := Secrecy(store, subject, root)
 	err := store.List(ctx, probePrefix+rand.Text(), func(blob.Info) error { return nil })
 	if err == nil {
 		return findings
@@ -42,8 +42,9 @@ func Readable(ctx context.Context, store blob.Store, subject, root string) []Fin
 	return append(findings, Failed(subject, fmt.Errorf("list: %w", err)).Fix("check that %s is %s, that it can be reached, and that this process may read there", subject, root))
 }
 
-// secrecy warns of a store that is reached without encryption, by a setting of its own.
-func secrecy(store blob.Store, subject, root string) []Finding {
+// Secrecy warns of a store that is reached without encryption, by a setting of its own. subject is the setting that
+// names it, root its value.
+func Secrecy(store blob.Store, subject, root string) []Finding {
 	if one, ok := store.(interface{ Exposed() bool }); !ok || !one.Exposed() {
 		return nil
 	}

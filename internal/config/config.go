@@ -131,7 +131,7 @@ type Producer struct {
 	MarkInterval           time.Duration `yaml:"mark_interval" default:"10s" min:"10ms" max:"2m" help:"At most one mark per range in this span."`
 	IdleMarkInterval       time.Duration `yaml:"idle_mark_interval" default:"60s" min:"10ms" max:"2m" help:"A mark this often when nothing changed."`
 	CheckpointInterval     time.Duration `yaml:"checkpoint_interval" default:"15s" min:"10ms" max:"10m" help:"Checkpoint this long after a position moved with events."`
-	IdleCheckpointInterval time.Duration `yaml:"idle_checkpoint_interval" default:"5m" min:"10ms" max:"1h" help:"Checkpoint this often when a position moved without events."`
+	IdleCheckpointInterval time.Duration `yaml:"idle_checkpoint_interval" default:"5m" min:"10ms" max:"1h" help:"Checkpoint this often when no events come."`
 	DefinitionInterval     time.Duration `yaml:"definition_interval" default:"5m" min:"10ms" max:"1h" help:"Read the container's definition this often."`
 	RewindGrace            time.Duration `yaml:"rewind_grace" default:"60s" min:"10ms" max:"1h" help:"A newest LSN below the position for this long begins a new generation."`
 }

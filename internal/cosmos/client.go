@@ -58,11 +58,7 @@ func New(o Options) (*Client, error) {
 	if !o.Key.IsSet() {
 		return nil, badConfig("cosmos.key is not set; give the account's key, {env: NAME} or {file: PATH}")
 	}
-	key, err := o.Key.Reveal()
-	if err != nil { // it names the setting, and what to do
-		return nil, badConfig("%w", err)
-	}
-	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: key, KeyNow: o.Key.Reveal, CAFile: o.CAFile, Connections: connections})
+	raw, err := newREST(WriterOptions{Endpoint: o.Endpoint, Key: o.Key, CAFile: o.CAFile, Connections: connections})
 	if err != nil {
 		return nil, badConfig("open account: %w", err)
 	}

@@ -26,13 +26,13 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/sleep"
 )
 
-// WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock.
+// WriterOptions name the account. Zero values of Connections and Wait mean 8 and the system's clock. Key is read again
+// when the account refuses it.
 type WriterOptions struct {
-	Endpoint    string                 // https://<account>.documents.azure.com:443/
-	Key         string                 // the account's key in base64
-	KeyNow      func() (string, error) // it as it stands now where it is kept; nil: it stays
-	CAFile      string                 // PEM with additional roots, for emulators
-	Connections int                    // that are kept open
+	Endpoint    string        // https://<account>.documents.azure.com:443/
+	Key         config.Secret // the account's key in base64
+	CAFile      string        // PEM with additional roots, for emulators
+	Connections int           // that are kept open
 	Wait        func(ctx context.Context, d time.Duration) error
 }
 
@@ -61,7 +61,7 @@ type rest struct {
 	wait     func(ctx context.Context, d time.Duration) error
 
 	key      atomic.Pointer[[]byte]
-	keyNow   func() (string, error)
+	secret   config.Secret // where the key is from
 	renewing sync.Mutex
 }
 
@@ -70,7 +70,11 @@ func newREST(o WriterOptions) (*rest, error) {
 	if err != nil || address.Scheme != "https" || address.Host == "" {
 		return nil, fmt.Errorf("cosmos.endpoint %q is no address, want https://<account>.documents.azure.com:443/", o.Endpoint)
 	}
-	key, err := decodeKey(o.Key)
+	text, err := o.Key.Reveal()
+	if err != nil { // it names the setting, and what to do
+		return nil, err
+	}
+	key, err := decodeKey(text)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +101,7 @@ func newREST(o WriterOptions) (*rest, error) {
 	}
 	r := &rest{
 		endpoint: address.Scheme + "://" + address.Host,
-		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait, keyNow: o.KeyNow,
+		client:   &http.Client{Transport: transport, Timeout: attemptTimeout}, wait: o.Wait, secret: o.Key,
 	}
 	r.key.Store(&key)
 	return r, nil
@@ -119,10 +123,7 @@ func (r *rest) renewed(refused *[]byte) bool {
 	if r.key.Load() != refused {
 		return true // another request has found it
 	}
-	if r.keyNow == nil {
-		return false
-	}
-	text, err := r.keyNow()
+	text, err := r.secret.Reveal()
 	if err != nil {
 		return false
 	}
@@ -318,7 +319,7 @@ func (r *rest) try(ctx context.Context, q request) (a answer, retryAfter time.Du
 		return a, 0, fmt.Errorf("%s: %w", q.op, err)
 	}
 	key := r.key.Load()
-	r.sign(req, q, *key)
+	sign(req, q, *key)
 	res, err := r.client.Do(req)
 	if err != nil {
 		return a, 0, unanswered(q.op, err)
@@ -356,7 +357,7 @@ func readAnswer(res *http.Response) ([]byte, error) {
 }
 
 // sign adds the headers.
-func (r *rest) sign(req *http.Request, q request, key []byte) {
+func sign(req *http.Request, q request, key []byte) {
 	date := time.Now().UTC().Format(http.TimeFormat)
 	h := req.Header
 	h.Set("Authorization", authorization(key, q, date))

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cosmos-almanac/almanac/internal/config"
 )
 
 // account answers requests by a script, one step a request, and notes them.
@@ -72,7 +74,7 @@ func newAccount(t *testing.T, script ...step) (*account, *Writer) {
 	if err := os.WriteFile(ca, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := NewWriter(WriterOptions{Endpoint: server.URL, Key: base64.StdEncoding.EncodeToString([]byte("key")), CAFile: ca, Wait: a.wait})
+	w, err := NewWriter(WriterOptions{Endpoint: server.URL, Key: config.NewSecret(base64.StdEncoding.EncodeToString([]byte("key"))), CAFile: ca, Wait: a.wait})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +229,10 @@ func TestNewWriterRefuses(t *testing.T) {
 		options WriterOptions
 		want    string
 	}{
-		{"endpoint", WriterOptions{Endpoint: "localhost", Key: "aaaa"}, `endpoint "localhost" is no address`},
-		{"key", WriterOptions{Endpoint: "https://x", Key: "?"}, "not base64"},
-		{"absent roots", WriterOptions{Endpoint: "https://x", Key: "aaaa", CAFile: empty + ".not"}, "read cosmos.ca_file"},
-		{"empty roots", WriterOptions{Endpoint: "https://x", Key: "aaaa", CAFile: empty}, "no certificate"},
+		{"endpoint", WriterOptions{Endpoint: "localhost", Key: config.NewSecret("aaaa")}, `endpoint "localhost" is no address`},
+		{"key", WriterOptions{Endpoint: "https://x", Key: config.NewSecret("?")}, "not base64"},
+		{"absent roots", WriterOptions{Endpoint: "https://x", Key: config.NewSecret("aaaa"), CAFile: empty + ".not"}, "read cosmos.ca_file"},
+		{"empty roots", WriterOptions{Endpoint: "https://x", Key: config.NewSecret("aaaa"), CAFile: empty}, "no certificate"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

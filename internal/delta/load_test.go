@@ -125,6 +125,7 @@ func TestLoadRefuses(t *testing.T) {
 		"shallow clone":   {map[string]string{commitName(0): begin + `{"add":{"path":"s3://b/a","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}`}, "outside the table"},
 		"torn version":    {map[string]string{commitName(0): begin + `{"add":{"pa`}, commitName(0)},
 		"hole":            {map[string]string{commitName(0): begin, commitName(2): "{}"}, "version 1 is missing although 2 exists"},
+		"a stranger's":    {map[string]string{commitName(0): begin, commitName(500): "{}"}, "restore the missing file, or, if " + commitName(500) + " is a stranger's"},
 		"beginning lost":  {map[string]string{commitName(3): "{}"}, "version 0 is missing although 3 exists"},
 		"other checkpoints": {
 			map[string]string{commitName(3): "{}", logFolder + "00000000000000000002.checkpoint.0000000001.0000000002.parquet": ""},

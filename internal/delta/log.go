@@ -130,8 +130,9 @@ func (l log) read(ctx context.Context, listing listing, target int64) (*Snapshot
 	case target != lastVersion && o.last != target:
 		return nil, nil, fmt.Errorf("version %d follows nothing that can be read up to it%s: %w", target, listing.hidden(), ErrNoVersion)
 	case o.last < listing.newest:
-		return nil, nil, fmt.Errorf("version %d is missing although %d exists%s: the log has a hole; restore the missing file: %w",
-			o.last+1, listing.newest, listing.hidden(), ErrNoVersion)
+		return nil, nil, fmt.Errorf("version %d is missing although %d exists%s: the log has a hole; restore the missing file, or, "+
+			"if %s is a stranger's, which no writer of this table put there, move it away: %w",
+			o.last+1, listing.newest, listing.hidden(), commitName(listing.newest), ErrNoVersion)
 	}
 	return base, o, nil
 }

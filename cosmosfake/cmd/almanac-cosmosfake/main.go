@@ -72,6 +72,7 @@ func parse(args []string, out io.Writer) (cosmosfake.RunOptions, error) {
 	flags.Int64Var(&o.SplitBytes, "split-bytes", 0, "size of a physical range, in `bytes` of its documents, from which on it splits; 0 is never")
 	o.PurgeEvery = time.Second
 	durationVar(flags, &o.PurgeEvery, "purge-every", "`duration` between removals of documents whose time to live is over, such as 1s, the default; 0 is never; nobody sees them either way")
+	flags.Uint64Var(&o.Seed, "seed", 0, "`number` that draws the resource ids of databases and containers: the same creations get the same ones; 0 draws others at every start, as the service does")
 	flags.StringVar(&o.Ledger, "ledger", "", "`file` to append the ledger to: every write that it acknowledged, as one line of JSON")
 	flags.BoolVar(&version, "version", false, "say which version this is")
 	err := flags.Parse(args)

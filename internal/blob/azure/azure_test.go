@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/cosmos-almanac/almanac/internal/blob"
 	"github.com/cosmos-almanac/almanac/internal/config"
@@ -313,6 +314,50 @@ func TestWithoutCredential(t *testing.T) {
 		if strings.Count(err.Error(), want) != 1 {
 			t.Errorf("got %v want %q in it, once", err, want)
 		}
+	}
+}
+
+// TestContainerIsToBeCreated: the command fits what the store is reached by, and shows no secret.
+func TestContainerIsToBeCreated(t *testing.T) {
+	sas, key := config.NewSecret("sig=s3cr3t"), config.NewSecret("a2V5")
+	for _, test := range []struct {
+		name, root string
+		opts       Options
+		want       string
+	}{
+		{"entra", "az://sky/archive", Options{Credential: nobody{}}, "--account-name sky --name archive)"},
+		{"key", "https://sky.blob.core.chinacloudapi.cn/archive", Options{AccountKey: key}, "--account-name sky --name archive)"},
+		{
+			"key of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive",
+			Options{AccountKey: key},
+			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --account-name devstoreaccount1 --account-key … --name archive)",
+		},
+		{
+			"signature of an emulator", "http://127.0.0.1:10000/devstoreaccount1/archive",
+			Options{SAS: sas},
+			"--blob-endpoint http://127.0.0.1:10000/devstoreaccount1 --sas-token … --name archive)",
+		},
+		{
+			"connection string", "az://sky/archive",
+			Options{ConnectionString: config.NewSecret("BlobEndpoint=https://sky.example/;AccountKey=a2V5;AccountName=sky")},
+			"--connection-string … --name archive)",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			at, err := ParseLocation(test.root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := New(at, test.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			missing := &azcore.ResponseError{StatusCode: 404, ErrorCode: string(bloberror.ContainerNotFound)}
+			got := s.explain("put", "o", missing).Error()
+			if want := "create it (az storage container create " + test.want; !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {
+				t.Errorf("got %s want %q in it", got, want)
+			}
+		})
 	}
 }
 

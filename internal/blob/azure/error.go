@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -100,11 +101,24 @@ func untrustedRemedy(err error) string {
 	return "the endpoint's certificate is not valid for it: correct the location, renew the certificate, or set this machine's clock"
 }
 
+// creation is the command that makes the container. The Azure CLI finds an account by its name in Azure only.
+func (s *Store) creation() string {
+	command, name := "az storage container create ", " --name "+s.at.Container
+	switch {
+	case s.opts.ConnectionString.IsSet():
+		return command + "--connection-string …" + name
+	case strings.HasPrefix(s.at.Endpoint, "https://"+s.at.Account+"."):
+		return command + "--account-name " + s.at.Account + name
+	case s.opts.SAS.IsSet():
+		return command + "--blob-endpoint " + s.at.Endpoint + " --sas-token …" + name
+	}
+	return command + "--blob-endpoint " + s.at.Endpoint + " --account-name " + s.at.Account + " --account-key …" + name
+}
+
 func (s *Store) answerRemedy(err error, answer *azcore.ResponseError) string {
 	switch {
 	case bloberror.HasCode(err, bloberror.ContainerNotFound):
-		return fmt.Sprintf("the container does not exist: create it (az storage container create --account-name %s --name %s), or correct the location",
-			s.at.Account, s.at.Container)
+		return fmt.Sprintf("the container does not exist: create it (%s), or correct the location", s.creation())
 	case bloberror.HasCode(err, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled):
 		return "the container is being deleted: choose another, or wait and create it anew"
 	case bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch):

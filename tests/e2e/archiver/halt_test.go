@@ -280,10 +280,20 @@ func TestOtherTopicsRecordsHalt(t *testing.T) {
 	if _, err := w.clear(1, archiver.AcceptGap); exitCode(err) != 2 {
 		t.Errorf("got %v want a usage error: it is no gap", err)
 	}
+	if _, err := w.clear(1, archiver.Mended); exitCode(err) != 3 || !strings.Contains(err.Error(), mine.String()) || !strings.Contains(err.Error(), "archive under another topic name") {
+		t.Errorf("got %v want exit code 3, the uuids and the remedy: the record still comes next", err)
+	}
+	if !w.isHalted(1) {
+		t.Error("got no halt any more want it to stay")
+	}
 	if err := r.stop(); err != nil {
 		t.Errorf("got %v want a clean end", err)
 	}
 	w.check()
+	w.deleteRecords(1, at.offset+1) // which are the right ones again, or none
+	if cleared, err := w.clear(1, archiver.Mended); err != nil || cleared.Halt == nil {
+		t.Errorf("got %+v, %v want the halt cleared", cleared, err)
+	}
 }
 
 // TestReplacedIdentityHaltsAll: topic.json is not the one that the table was begun under.

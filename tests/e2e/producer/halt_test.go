@@ -64,6 +64,30 @@ func TestAnotherContainerUnderTheName(t *testing.T) {
 	}
 }
 
+// TestRestartedEmulator: an emulator that kept nothing is another account, although its container has the same name, and
+// its LSNs go past those of the one before.
+func TestRestartedEmulator(t *testing.T) {
+	c := orders()
+	w := newWorld(t, c)
+	w.fill(c, 10, 1)
+	r := w.run()
+	w.waitComplete(c)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := len(w.those(func(e *event) bool { return e.Op.Change() }))
+	w.restartAccount()
+	w.create(c)
+	w.fill(c, 30, 2)
+	err := w.ends(w.run())
+	if exitCode(err) != 3 || !strings.Contains(err.Error(), "another container stands under this name") {
+		t.Errorf("got %v (exit %d), want a halt", err, exitCode(err))
+	}
+	if after := len(w.those(func(e *event) bool { return e.Op.Change() })); after != before {
+		t.Errorf("got %d changes of another account", after-before)
+	}
+}
+
 // TestOneRangeHaltsAndIsCleared: a 410 halts the range that it is of, the others go on, and the range does so too once its
 // halt is cleared, without a restart.
 func TestOneRangeHaltsAndIsCleared(t *testing.T) {

@@ -70,21 +70,13 @@ func newWorldOn(t *testing.T, options cosmosfake.Options, containers ...harness.
 	}
 	w := &world{t: t, root: mem.New()}
 	options.Ledger = &w.ledger
-	var err error
-	if w.cosmos, err = cosmosfake.New(options); err != nil {
-		t.Fatal(err)
-	}
+	certificate := filepath.Join(t.TempDir(), "ca.pem")
+	w.startAccount(options, certificate)
 	t.Cleanup(func() {
 		if err := w.cosmos.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	w.cosmos.SetHook(w.hook)
-	certificate := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(certificate, w.cosmos.CAPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.account = &harness.Account{URL: w.cosmos.URL(), Key: w.cosmos.Key(), Client: w.cosmos.Client()}
 	w.config = &config.Config{
 		Cosmos: config.Cosmos{Endpoint: w.cosmos.URL(), Key: config.NewSecret(w.cosmos.Key()), CAFile: certificate, Account: "fake"},
 		Kafka:  config.Kafka{TopicPrefix: "cosmos", SessionTimeout: time.Second, MaxMessageBytes: 1_000_000},
@@ -105,6 +97,30 @@ func newWorldOn(t *testing.T, options cosmosfake.Options, containers ...harness.
 	}
 	w.startKafka(topics)
 	return w
+}
+
+// startAccount starts an account, whose authority is written into the file certificate.
+func (w *world) startAccount(options cosmosfake.Options, certificate string) {
+	w.t.Helper()
+	var err error
+	if w.cosmos, err = cosmosfake.New(options); err != nil {
+		w.t.Fatal(err)
+	}
+	w.cosmos.SetHook(w.hook)
+	if err := os.WriteFile(certificate, w.cosmos.CAPEM(), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	w.account = &harness.Account{URL: w.cosmos.URL(), Key: w.cosmos.Key(), Client: w.cosmos.Client()}
+}
+
+// restartAccount ends the account and starts one at the same address that knows nothing.
+func (w *world) restartAccount() {
+	w.t.Helper()
+	if err := w.cosmos.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	addr := strings.TrimSuffix(strings.TrimPrefix(w.cosmos.URL(), "https://"), "/")
+	w.startAccount(cosmosfake.Options{Addr: addr}, w.config.Cosmos.CAFile)
 }
 
 func (w *world) create(c harness.Container) {

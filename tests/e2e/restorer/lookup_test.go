@@ -102,6 +102,29 @@ func TestMomentsAreRefused(t *testing.T) {
 	w.run("plan", "--at", first, "--before", "2026-11-20T10:09:00Z").want(t, 2, "can't be used together")
 }
 
+// TestPlanTellsWhatLiesBetween: whether anything was written between the point and the time that was asked for.
+func TestPlanTellsWhatLiesBetween(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shop())
+	w.write(`["a"]`, `{"id":"1","k":"a"}`)
+	first := w.archive(0)
+	same := w.archive(2)
+	w.write(`["a"]`, `{"id":"1","k":"a","n":2}`)
+	last := w.archive(4) // everything before 10:03:50 is in
+	for _, test := range []struct{ before, point, want, json string }{
+		{"2026-11-20T10:01:00Z", first, "nothing was written: point " + same, `"written": "nothing"`},
+		{"2026-11-20T10:01:50Z", first, "perhaps something was written, which is left out: point " + last, `"written": "maybe"`},
+		{"2026-11-20T10:02:30Z", same, "perhaps something was written, which is left out: point " + last, `"written": "maybe"`},
+		{"2026-11-20T10:03:55Z", same, "not known yet", `"written": "unknown"`},
+	} {
+		w.run("plan", "--before", test.before).want(t, 0, test.point, test.want)
+		w.run("plan", "--before", test.before, "-o", "json").want(t, 0, test.json)
+	}
+	if o := w.run("plan", "--at", first); strings.Contains(o.out, "the time asked for") {
+		t.Errorf("got\n%swant nothing of a time where a point was asked for", o.out)
+	}
+}
+
 // A point whose claim is not exact is refused by whatever would rely on it (INV-5).
 func TestTaintedPointsAreRefused(t *testing.T) {
 	t.Parallel()

@@ -148,4 +148,11 @@ func TestUnencryptedStorage(t *testing.T) {
 			t.Errorf("%s: got\n%s%swant one warning, and what the storage said", program, stdout, stderr)
 		}
 	}
+	w.settings["producer.root"] = w.settings["archive.root"] + "/checkpoints"
+	for program, warnings := range map[string]int{"producer": 2, "archiver": 2, "compactor": 1, "restorer": 1} {
+		_, stdout, stderr := w.run(program, "check")
+		if strings.Count(stdout, "is not encrypted, and archive.allow_http lets it be") != warnings {
+			t.Errorf("%s with two roots: got\n%s%swant %d warnings", program, stdout, stderr, warnings)
+		}
+	}
 }
