@@ -104,7 +104,7 @@ func checkTopics(ctx context.Context, o *Options, brokers []check.Finding) (find
 	for _, topic := range o.Config.Topics() {
 		v, err := readView(ctx, o.Archive, topic.Name)
 		if err != nil {
-			findings = append(findings, tableFailed(topic.Name, err))
+			findings = append(findings, check.Failed(tableSubject(topic.Name), err).Fix("see what the message says of the table; put lost objects back from a copy"))
 			continue
 		}
 		table := checkTable(v)
@@ -121,10 +121,6 @@ func checkTopics(ctx context.Context, o *Options, brokers []check.Finding) (find
 }
 
 func tableSubject(topic string) string { return "table " + schemas.ChangesPrefix(topic) }
-
-func tableFailed(topic string, err error) check.Finding {
-	return check.Failed(tableSubject(topic), err).Fix("see what the message says of the table; put lost objects back from a copy")
-}
 
 // checkTable says how the table stands, and whether it is the one of topic.json.
 func checkTable(v *view) check.Finding {

@@ -41,8 +41,7 @@ func (e *UsageError) ExitCode() int { return 2 }
 
 // Clear removes the halt of a topic partition. That of a gap stays while its records are missing, but with AcceptGap, which
 // first writes the gap row and moves the table past the gap, in one commit; that of another topic's records stays while they
-// come next. It may be called again after a crash at any step
-// (INV-7, INV-10), so what is not halted is no error.
+// come next. It may be called again after a crash at any step (INV-7, INV-10), so what is not halted is no error.
 func Clear(ctx context.Context, o Options, topic string, partition int32, answer Answer) (Cleared, error) {
 	done := Cleared{Topic: topic, Partition: &partition}
 	unit := unitOf(topic, partition)

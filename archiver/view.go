@@ -157,8 +157,9 @@ func (o *openTable) archived() schemas.Offsets {
 
 // compare tells of partitions how the record at the last archived offset differs from what the table holds of it.
 func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic string, logs map[int32]kafka.Log) (map[int32]string, error) {
+	archived := o.archived()
 	var numbers []int32
-	for number, at := range o.archived() {
+	for number, at := range archived {
 		if logs[number].Holds(at) {
 			numbers = append(numbers, number)
 		}
@@ -169,7 +170,7 @@ func (o *openTable) compare(ctx context.Context, client *kgo.Client, topic strin
 	}
 	witnesses, offsets := map[int32]*witness{}, map[int32]int64{}
 	for number, row := range rows {
-		offsets[number] = o.archived()[number]
+		offsets[number] = archived[number]
 		witnesses[number] = newWitness(offsets[number], row)
 	}
 	if len(offsets) == 0 {

@@ -13,24 +13,31 @@ import (
 	"github.com/cosmos-almanac/almanac/internal/cosmos"
 )
 
-// TestWriterReadsKeyAgain: writers that are at work when the key is rotated in its file go on with the other one.
-func TestWriterReadsKeyAgain(t *testing.T) {
-	a := newAccount(t)
+// keyFile keeps the account's key in a file, as a configuration names it, and tells the file of the account's authority too.
+func keyFile(t *testing.T, a *account, text string) (key config.Secret, ca string, rotate func(text string)) {
+	t.Helper()
 	folder := t.TempDir()
-	ca, file := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "key")
-	write := func(path, text string) {
+	write := func(name, text string) string {
 		t.Helper()
+		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		return path
 	}
-	write(ca, string(a.server.CAPEM()))
-	write(file, "b3RoZXI=") // the key of before
-	cfg, err := config.Parse("almanac.yaml", []byte("cosmos: {key: {file: "+file+"}}"), nil, nil)
+	rotate = func(text string) { t.Helper(); write("key", text) }
+	cfg, err := config.Parse("almanac.yaml", []byte("cosmos: {key: {file: "+write("key", text)+"}}"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	writer, err := cosmos.NewWriter(cosmos.WriterOptions{Endpoint: a.server.URL(), Key: cfg.Cosmos.Key, CAFile: ca})
+	return cfg.Cosmos.Key, write("ca.pem", string(a.server.CAPEM())), rotate
+}
+
+// TestWriterReadsKeyAgain: writers that are at work when the key is rotated in its file go on with the other one.
+func TestWriterReadsKeyAgain(t *testing.T) {
+	a := newAccount(t)
+	key, ca, rotate := keyFile(t, a, "b3RoZXI=") // the key of before
+	writer, err := cosmos.NewWriter(cosmos.WriterOptions{Endpoint: a.server.URL(), Key: key, CAFile: ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +65,7 @@ func TestWriterReadsKeyAgain(t *testing.T) {
 		{"not base64!", http.StatusUnauthorized},
 		{a.server.Key(), 0},
 	} {
-		write(file, test.file)
+		rotate(test.file)
 		for i, err := range create() {
 			if cosmos.StatusOf(err) != test.status {
 				t.Errorf("writer %d, %q in the file: got %v, want status %d", i, test.file, err, test.status)
@@ -71,21 +78,8 @@ func TestWriterReadsKeyAgain(t *testing.T) {
 // signs.
 func TestKeyIsReadAgain(t *testing.T) {
 	a := newAccount(t)
-	folder := t.TempDir()
-	ca, file := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "key")
-	write := func(path, text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(ca, string(a.server.CAPEM()))
-	write(file, a.server.Key())
-	cfg, err := config.Parse("almanac.yaml", []byte("cosmos: {key: {file: "+file+"}}"), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := cosmos.New(cosmos.Options{Endpoint: a.server.URL(), Key: cfg.Cosmos.Key, CAFile: ca})
+	key, ca, rotate := keyFile(t, a, a.server.Key())
+	client, err := cosmos.New(cosmos.Options{Endpoint: a.server.URL(), Key: key, CAFile: ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,16 +108,16 @@ func TestKeyIsReadAgain(t *testing.T) {
 			}
 		}
 		want(0, "at first")
-		write(file, "b3RoZXI=") // rotated, and the account knows it before we do
+		rotate("b3RoZXI=") // rotated, and the account knows it before we do
 		a.server.SetHook(func(*http.Request) *cosmosfake.Fault { return &cosmosfake.Fault{Status: http.StatusUnauthorized} })
 		want(http.StatusUnauthorized, "refused")
 		a.server.SetHook(nil)
 		want(http.StatusUnauthorized, "with the other key, which is wrong")
 		for _, spoiled := range []string{"", "not base64!"} {
-			write(file, spoiled)
+			rotate(spoiled)
 			want(http.StatusUnauthorized, "while the file is written")
 		}
-		write(file, a.server.Key())
+		rotate(a.server.Key())
 		want(0, "with the key that is right again")
 	}
 }
